@@ -14,6 +14,7 @@ fn main() {
         .allowlist_type("palisade_(?:reason|counter|lpm4_key|lpm6_key|flow_key|flow_verdict|learned_flow|endpoint|interface|shim|state|event)")
         .allowlist_var("(?:PALISADE|BAN|FLOW|LEARNED|ENDPOINT|INTERFACE|ACTION|SHIM)_.*")
         .layout_tests(false)
+        .prepend_enum_name(false)
         .use_core()
         .derive_default(true)
         .derive_eq(true)

@@ -61,7 +61,7 @@ mod tests {
         for (index, stage) in Stage::ALL.into_iter().enumerate() {
             assert_eq!(stage as usize, index, "{}", stage.label());
         }
-        assert_eq!(Reason::COUNT, super::palisade_reason_REASON_COUNT as usize);
+        assert_eq!(Reason::COUNT, super::REASON_COUNT as usize);
     }
 
     #[test]
