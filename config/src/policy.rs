@@ -1,0 +1,33 @@
+//! NetworkPolicy: from documents to the form that packets are judged by.
+//!
+//! ```text
+//! text -> yaml (tree with places) -> read (typed, strict) -> Document
+//! Document -> Inventory, PolicySet -> compile -> Compiled -> verdict
+//!                                  \-> oracle (slow, names the rule) -> verdict
+//! ```
+//!
+//! A document is taken whole or refused with every fault found and its place.
+//! Nothing is guessed and nothing is loosened: what cannot be read exactly as
+//! Kubernetes means it does not come into force.
+
+mod compile;
+mod document;
+mod enforce;
+mod fault;
+mod inventory;
+mod model;
+pub mod oracle;
+mod set;
+
+pub use self::{
+    compile::{CompileError, Compiled, EndpointState, PolicyVerdict, compile},
+    document::{Document, parse_bytes, parse_documents},
+    enforce::{Enforced, unsupported},
+    fault::{Fault, Limits},
+    inventory::{Inventory, NamedPort, Namespace, Node, Pod},
+    model::{
+        Dialect, DialectError, Direction, Expression, IpBlock, NetworkPolicy, Operator, Peer,
+        Place, PortRule, PortSpec, Rule, Selector, Traffic,
+    },
+    set::PolicySet,
+};
