@@ -1,1 +1,14 @@
+//! The control plane: what palisade should enforce, and everything that makes it so.
+//!
+//! ```text
+//! api, cli -> core -> desired + store -> reconcile -> kernel
+//!                  -> policy documents -> workers
+//! ```
+//!
+//! [`core`] is what callers see. `desired` and `store` are the truth; the kernel's maps are a
+//! cache of it that `reconcile` compares and repairs. [`daemon`] starts and stops all of it.
+#![forbid(unsafe_code)]
 
+pub mod clock;
+pub mod core;
+pub mod daemon;
