@@ -1,0 +1,1 @@
+//! AF_XDP sockets behind types that cannot be used wrongly.
