@@ -1,20 +1,24 @@
 //! The TOML settings: what was written, and what is valid.
 //!
 //! ```text
-//! text -> load -> File (may hold nonsense) -> validate -> Settings
+//! text -> table (what was written, with places) -> read -> Settings
 //! ```
 //!
 //! `Settings` has no other way in, so whoever holds one need not check again.
 //! Every key has a default; an unknown key is an error that names the nearest
 //! known one; every error says file, line, column and dotted key.
 
+mod defaults;
+mod endpoint;
 mod error;
 mod example;
-mod file;
-mod validate;
+mod read;
+mod table;
 
 use std::{
     collections::BTreeMap,
+    fs,
+    io::{self, Read},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -97,7 +101,7 @@ pub enum ZeroCopy {
     Auto,
 }
 
-/// What happens to a packet that a setting speaks of.
+/// Whether a packet that a setting speaks of goes on to the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Pass,
@@ -136,25 +140,58 @@ pub struct Proxy {
     pub trusted: Vec<Prefix>,
 }
 
+/// More than any settings file needs; keeps a wrong path from filling memory.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
 impl Settings {
     /// Reads and validates the file at `path`, or at [`DEFAULT_PATH`].
     ///
     /// Without a `path` a missing default file means all defaults: the daemon
     /// starts with `--interface` and nothing else.
     pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
-        let _ = path;
-        Self::parse("", Path::new(DEFAULT_PATH))
+        let file = path.unwrap_or(Path::new(DEFAULT_PATH));
+        match read_text(file) {
+            Ok(text) => Self::parse(&text, file),
+            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Self::parse("", file)
+            }
+            Err(error) => Err(SettingsError::unreadable(file, &error)),
+        }
     }
 
     /// Validates `text`; `file` is for the messages.
     pub fn parse(text: &str, file: &Path) -> Result<Self, SettingsError> {
-        validate::settings(text, file)
+        read::settings(text, file)
     }
 
     /// The same settings with interface `name` among them, with default keys
     /// unless the file has it already.
-    pub fn with_interface(self, name: &str) -> Result<Self, SettingsError> {
-        let _ = name;
+    pub fn with_interface(mut self, name: &str) -> Result<Self, SettingsError> {
+        if let Err(problem) = read::interface_name(name) {
+            return Err(SettingsError::of_argument("--interface", problem));
+        }
+        if !self
+            .interfaces
+            .iter()
+            .any(|interface| interface.name == name)
+        {
+            self.interfaces.push(defaults::interface(name));
+        }
         Ok(self)
     }
 }
+
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = fs::File::open(file)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if length as u64 > FILE_BYTES_MAX {
+        let problem = format!("is larger than {FILE_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! What is wrong with the settings, and where.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 /// One fault in the settings file. Displayed as `file:line:column: key: problem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +21,40 @@ pub struct SettingsError {
     pub suggestion: Option<String>,
 }
 
+impl SettingsError {
+    pub(super) fn unreadable(file: &Path, error: &io::Error) -> Self {
+        Self {
+            file: file.to_owned(),
+            ..Self::of_argument("", format!("cannot be read: {error}"))
+        }
+    }
+
+    /// A fault in what the command line adds to the file.
+    pub(super) fn of_argument(key: &str, problem: String) -> Self {
+        Self {
+            file: PathBuf::new(),
+            line: 0,
+            column: 0,
+            key: key.to_owned(),
+            problem,
+            suggestion: None,
+        }
+    }
+}
+
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
+        if !self.file.as_os_str().is_empty() {
+            write!(f, "{}", self.file.display())?;
+            if self.line > 0 {
+                write!(f, ":{}:{}", self.line, self.column)?;
+            }
+            f.write_str(": ")?;
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            write!(f, "{}: ", self.key)?;
         }
-        write!(f, ": {}", self.problem)?;
+        f.write_str(&self.problem)?;
         match &self.suggestion {
             Some(suggestion) => write!(f, "; {suggestion}"),
             None => Ok(()),
