@@ -12,3 +12,5 @@
 pub mod clock;
 pub mod core;
 pub mod daemon;
+pub mod desired;
+pub mod store;

@@ -35,6 +35,16 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The text of an origin that was parsed before, shared.
+    pub(crate) fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// An origin from what [`Self::shared`] gave.
+    pub(crate) fn from_shared(text: &Arc<str>) -> Self {
+        Self(Arc::clone(text))
+    }
 }
 
 impl FromStr for Origin {
