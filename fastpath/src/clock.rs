@@ -40,6 +40,15 @@ impl Now {
     }
 }
 
+/// Lets time pass, in the few places that must ask the kernel again: never on the packet path.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that may sleep, always with a deadline"
+)]
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 #[cfg(test)]
 mod tests {
     use super::Now;

@@ -12,6 +12,8 @@
 //! Everything but [`xsk`] runs without root. The worker names the edges that it needs as traits, for
 //! the daemon and the tests to fill in.
 
+#![deny(unsafe_code)]
+
 pub mod clock;
 pub mod fragments;
 pub mod packet;
@@ -19,6 +21,7 @@ pub mod pipeline;
 pub mod tables;
 pub mod verdict;
 pub mod worker;
+#[expect(unsafe_code, reason = "rings and frames shared with the kernel")]
 pub mod xsk;
 
 pub use packet::parse;

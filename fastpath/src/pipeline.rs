@@ -76,7 +76,7 @@ pub fn decide(
     }
     let policy = policy_verdict(packet, tables);
     if policy == PolicyVerdict::NotIsolated {
-        return Decision::pass(Reason::NoPolicy).remembering(packet.flow());
+        return Decision::pass(Reason::NoPolicy).remembering(packet.lasting_flow());
     }
     match packet.fragment {
         Fragment::Later { offset, .. } => follow(packet, offset, fragments, now),
@@ -123,7 +123,7 @@ fn new_flow(
     replies: &dyn Replies,
     now: Now,
 ) -> Decision {
-    let flow = packet.flow();
+    let flow = packet.lasting_flow();
     if let Some((protocol, port)) = service(packet)
         && tables.always_open.contains(protocol, port)
     {
@@ -132,7 +132,10 @@ fn new_flow(
     match policy {
         PolicyVerdict::NotIsolated => Decision::pass(Reason::NoPolicy).remembering(flow),
         PolicyVerdict::Allowed => Decision::pass(Reason::PolicyAllowed).remembering(flow),
-        PolicyVerdict::Denied if flow.is_some_and(|flow| replies.expects(&flow, now)) => {
+        PolicyVerdict::Denied
+            if packet.transport.may_be_reply()
+                && flow.is_some_and(|flow| replies.expects(&flow, now)) =>
+        {
             // The kernel knows this flow and judges its whole packets itself.
             Decision::pass(Reason::Reply)
         }

@@ -67,7 +67,6 @@ fn walk(first: IpNumber, payload: &[u8]) -> Result<Chain<'_>, ParseError> {
         rest: payload,
         headers: 0,
     };
-    let mut fragmented = false;
     while is_extension(chain.protocol) {
         if chain.headers == EXTENSION_HEADERS_MAX {
             return Err(ParseError::ChainTooLong {
@@ -82,7 +81,7 @@ fn walk(first: IpNumber, payload: &[u8]) -> Result<Chain<'_>, ParseError> {
             IpNumber::IPV6_FRAGMENTATION_HEADER => {
                 let header =
                     Ipv6FragmentHeaderSlice::from_slice(chain.rest).map_err(|_| truncated)?;
-                if std::mem::replace(&mut fragmented, true) {
+                if chain.fragment != Fragment::Whole {
                     return Err(ParseError::NestedFragment);
                 }
                 chain.fragment = position(&header);

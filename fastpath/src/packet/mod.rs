@@ -165,6 +165,16 @@ impl Packet<'_> {
         })
     }
 
+    /// The flow, if a verdict on this packet may stand for the next ones of it. ICMP messages other
+    /// than echo all share one key, and errors among them are judged one by one by what they quote:
+    /// a remembered verdict would let one message decide for another.
+    pub fn lasting_flow(&self) -> Option<FlowKey> {
+        match self.transport {
+            Transport::Icmp(icmp) | Transport::Icmpv6(icmp) if icmp.echo.is_none() => None,
+            _ => self.flow(),
+        }
+    }
+
     /// Bytes of the fragmented part that later fragments must leave alone: everything up to the end
     /// of the transport header.
     pub fn header_end(&self) -> u32 {

@@ -46,6 +46,17 @@ pub struct Icmp {
 }
 
 impl Transport {
+    /// Whether such a packet can be the answer to one of ours. Of ICMP only an echo reply is: a
+    /// request with the same identifier belongs to the other side.
+    pub const fn may_be_reply(&self) -> bool {
+        match self {
+            Self::Icmp(icmp) => icmp.kind == 0,
+            Self::Icmpv6(icmp) => icmp.kind == 129,
+            Self::Absent | Self::Cut => false,
+            _ => true,
+        }
+    }
+
     /// PortPair, where the protocol has them and the packet holds them.
     pub const fn ports(&self) -> Option<PortPair> {
         match self {

@@ -1,15 +1,32 @@
-//! One worker thread for each receive queue.
+//! One worker thread for each receive queue: decisions carried out.
+//!
+//! [`Engine`] is the loop, generic over where packets come from and go to; [`spawn`] runs it on AF_XDP
+//! sockets. A worker shares nothing with others but the fragment table of its interface, and talks to
+//! the daemon through the traits in [`Ports`].
+//!
+//! Every packet that the kernel redirected ends in exactly one counter: passed or dropped with the
+//! reason of its verdict, or lost. `worker_full`: the kernel had no frame for it. `reinject_failed`: it
+//! was accepted, and the give-back pair did not take it.
+//!
+//! Before: [`pipeline`](crate::pipeline).
 
 mod edges;
+mod engine;
+mod sampler;
+mod shared;
+mod tally;
+mod thread;
 
-use std::{io, sync::Arc};
+use std::io;
 
-use arc_swap::ArcSwap;
 use palisade_config::settings::ZeroCopy;
 
 pub use edges::{GiveBack, Intake, Losses, Note, Ports, Refused, VerdictSink, WorkerCells};
+pub use engine::Engine;
+pub use shared::Figures;
+pub use thread::{Worker, spawn};
 
-use crate::tables::Tables;
+use crate::xsk::{BindError, LayoutError};
 
 /// Packets that are handled at once.
 pub const BATCH: usize = 64;
@@ -35,87 +52,40 @@ pub struct WorkerSettings {
     pub frame_bytes: u32,
 }
 
+impl WorkerSettings {
+    /// The longest packet that can be received and given back: what the kernel program must know as
+    /// `frame_bytes_max`.
+    pub const fn packet_bytes_max(frame_bytes: u32) -> u32 {
+        frame_bytes.saturating_sub(XDP_HEADROOM + SHIM_BYTES)
+    }
+}
+
+/// Bytes that the kernel keeps free in front of a packet (`XDP_PACKET_HEADROOM`).
+const XDP_HEADROOM: u32 = 256;
+
+/// Bytes that generic mode puts in front of a packet given back.
+const SHIM_BYTES: u32 = 22;
+
+const _: () = assert!(SHIM_BYTES as usize == size_of::<palisade_abi::Shim>());
+
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    #[error(
-        "frames: {count} of {bytes} bytes; the count must be a power of two, the size 2048 or 4096"
-    )]
-    Frames { count: u32, bytes: u32 },
-    #[error("memory for {frames} frames was refused by the kernel")]
-    Memory { frames: u32, source: io::Error },
-    #[error("an AF_XDP socket on {interface} queue {queue} could not be bound")]
-    Bind {
-        interface: String,
-        queue: u32,
-        source: io::Error,
-    },
-    #[error(
-        "the socket of {interface} queue {queue} could not be registered with the kernel program"
-    )]
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the socket of {interface} queue {queue} was not taken by the kernel program's map")]
     Register {
         interface: String,
         queue: u32,
         source: io::Error,
     },
-    #[error("the thread of {interface} queue {queue} did not start")]
+    #[error("no thread for {interface} queue {queue}")]
     Thread {
         interface: String,
         queue: u32,
         source: io::Error,
     },
-}
-
-/// What a worker counts besides its packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Verdicts for which the flow table had no room. Their packets got their verdict all the same.
-    pub verdicts_unwritten: u64,
-    /// Descriptors from the kernel that led outside our memory.
-    pub bad_descriptors: u64,
-    /// Times that the kernel found no free frame.
-    pub fill_ring_empty: u64,
-    /// Sampled events that found their channel full.
-    pub events_lost: u64,
-}
-
-/// A running worker.
-#[derive(Debug)]
-pub struct Worker {}
-
-/// Starts a worker: binds its sockets, registers it and runs its thread.
-pub fn spawn(
-    settings: WorkerSettings,
-    tables: Arc<ArcSwap<Tables>>,
-    ports: Ports,
-) -> Result<Worker, SpawnError> {
-    let _ = (tables, ports);
-    Err(SpawnError::Bind {
-        interface: settings.interface,
-        queue: settings.queue,
-        source: io::ErrorKind::Unsupported.into(),
-    })
-}
-
-impl Worker {
-    /// The generation of the tables that every packet from now on is judged by, at least.
-    pub fn adopted_generation(&self) -> u32 {
-        0
-    }
-
-    pub fn is_alive(&self) -> bool {
-        false
-    }
-
-    pub fn zero_copy(&self) -> bool {
-        false
-    }
-
-    pub fn figures(&self) -> Figures {
-        Figures::default()
-    }
-
-    /// Drains what has arrived, then ends the thread.
-    pub fn stop(self) {}
 }
