@@ -86,14 +86,13 @@ impl DaemonPaths {
     }
 }
 
-/// A daemon on the edge. Dropping it ends it; its enforcement goes with the lab.
+/// A daemon on the edge. Dropping it ends it as `kill -9` does; its enforcement goes with the lab.
 #[derive(Debug)]
 pub struct Daemon {
     pub paths: DaemonPaths,
     edge: Host,
     options: DaemonOptions,
     process: Option<Process>,
-    keep: bool,
 }
 
 impl Daemon {
@@ -115,7 +114,6 @@ impl Daemon {
             edge: lab.edge.clone(),
             options,
             process: None,
-            keep: lab.is_kept(),
         };
         daemon.write_settings()?;
         Ok(daemon)
@@ -259,7 +257,9 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    fn log_tail(&self) -> String {
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<_> = log.lines().collect();
         lines
@@ -289,13 +289,6 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- log of the daemon ---\n{}", self.log_tail());
-        }
-        if let Some(process) = self.process.take() {
-            if self.keep {
-                std::mem::forget(process);
-                return;
-            }
-            drop(process);
         }
     }
 }

@@ -19,6 +19,7 @@ mod clock;
 mod command;
 mod daemon;
 mod host;
+pub mod load;
 mod netns;
 mod network;
 pub mod packet;

@@ -203,10 +203,6 @@ impl Lab {
         Ok(host)
     }
 
-    pub(crate) fn is_kept(&self) -> bool {
-        self.options.keep
-    }
-
     /// How a person enters and removes a lab that was kept.
     #[must_use]
     pub fn instructions(&self) -> String {

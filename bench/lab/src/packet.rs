@@ -256,6 +256,25 @@ pub fn put<const N: usize>(bytes: &mut [u8], offset: usize, value: [u8; N]) {
     place.copy_from_slice(&value);
 }
 
+/// Whether a frame has these bytes anywhere.
+#[must_use]
+pub fn holds(frame: &[u8], bytes: &[u8]) -> bool {
+    frame.windows(bytes.len()).any(|window| window == bytes)
+}
+
+/// Whether an untagged frame is ARP or neighbour discovery, which nothing ever drops.
+#[must_use]
+pub fn is_discovery(frame: &[u8]) -> bool {
+    match frame.get(12..14) {
+        Some([0x08, 0x06]) => true,
+        Some([0x86, 0xdd]) => {
+            frame.get(20) == Some(&ICMPV6)
+                && frame.get(54).is_some_and(|kind| (133..=137).contains(kind))
+        }
+        _ => false,
+    }
+}
+
 fn version(packet: &[u8]) -> u8 {
     packet.first().copied().unwrap_or_default() >> 4
 }

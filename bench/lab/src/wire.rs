@@ -5,6 +5,7 @@
     reason = "sockaddr_ll and PACKET_IGNORE_OUTGOING have no safe interface"
 )]
 
+use crate::packet;
 use anyhow::{Context, Result, bail};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice, socket_with, sockopt,
@@ -90,8 +91,12 @@ impl Capture {
 
     /// How many frames so far hold `needle` anywhere, be it in an inner header.
     pub fn count(&mut self, needle: &[u8]) -> Result<usize> {
-        let holds = |frame: &&Vec<u8>| frame.windows(needle.len()).any(|window| window == needle);
-        Ok(self.frames()?.iter().filter(holds).count())
+        self.count_where(|frame| packet::holds(frame, needle))
+    }
+
+    /// How many frames so far are such.
+    pub fn count_where(&mut self, mut such: impl FnMut(&[u8]) -> bool) -> Result<usize> {
+        Ok(self.frames()?.iter().filter(|frame| such(frame)).count())
     }
 }
 
