@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use palisade_lab::load::Requests;
 use palisade_lab::packet::{self, SYN};
 use palisade_lab::{Daemon, DaemonOptions, Host, Lab, LabOptions, Place, Process, run};
+use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
@@ -214,16 +215,14 @@ fn attachment(daemon: &Daemon) -> Result<String> {
     let interface = status
         .pointer("/interfaces/0")
         .with_context(|| format!("no interface in the status: {status}"))?;
-    let text = |key: &str| {
-        interface
-            .get(key)
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    };
+    let text = |key| interface.get(key).and_then(Value::as_str).unwrap_or("?");
+    let workers = interface
+        .get("workers_alive")
+        .and_then(Value::as_u64)
+        .unwrap_or_default();
     Ok(format!(
-        "ready: {} attached in {} mode, {} workers",
+        "ready: {} in {} mode, {workers} workers",
         text("name"),
-        text("mode"),
-        text("workers_alive")
+        text("mode")
     ))
 }
