@@ -12,4 +12,5 @@
 
 pub mod policy;
 pub mod settings;
+mod spelling;
 pub mod types;

@@ -17,17 +17,22 @@ mod fault;
 mod inventory;
 mod model;
 pub mod oracle;
+mod read;
 mod set;
+mod yaml;
 
 pub use self::{
     compile::{CompileError, Compiled, EndpointState, PolicyVerdict, compile},
-    document::{Document, parse_bytes, parse_documents},
+    document::{Document, parse_bytes, parse_cluster, parse_documents},
     enforce::{Enforced, unsupported},
     fault::{Fault, Limits},
-    inventory::{Inventory, NamedPort, Namespace, Node, Pod},
+    inventory::{Inventory, NAMESPACE_NAME_LABEL, NamedPort, Namespace, Node, Pod},
     model::{
         Dialect, DialectError, Direction, Expression, IpBlock, NetworkPolicy, Operator, Peer,
         Place, PortRule, PortSpec, Rule, Selector, Traffic,
     },
     set::PolicySet,
 };
+
+#[cfg(test)]
+mod tests;

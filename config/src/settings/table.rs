@@ -11,6 +11,7 @@ use toml::{
 };
 
 use super::SettingsError;
+use crate::spelling::nearest;
 
 /// The text that all places refer to.
 #[derive(Clone, Copy, Debug)]
@@ -267,14 +268,4 @@ impl<'a> Value<'a> {
         found.sort_by_key(|(key, _)| *key);
         Ok(found)
     }
-}
-
-/// The known word that `word` was probably meant to be.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), *name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 3)
-        .min()
-        .map(|(_, name)| name)
 }

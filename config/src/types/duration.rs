@@ -101,6 +101,7 @@ mod tests {
 
     #[test]
     fn durations() {
+        type Parsed = Result<(u64, &'static str), DurationError>;
         let malformed = |text: &str| {
             Err(DurationError::Malformed {
                 text: text.to_owned(),
@@ -112,7 +113,7 @@ mod tests {
             })
         };
         #[rustfmt::skip]
-        let cases: [(&str, Result<(u64, &str), DurationError>); 14] = [
+        let cases: [(&str, Parsed); 14] = [
             ("90s",    Ok((90, "90s"))),
             ("60s",    Ok((60, "1m"))),
             ("15m",    Ok((900, "15m"))),
