@@ -24,6 +24,10 @@ pub mod worker;
 #[expect(unsafe_code, reason = "rings and frames shared with the kernel")]
 pub mod xsk;
 
+#[cfg(test)]
+#[path = "../tests/support/frames.rs"]
+mod frames;
+
 pub use packet::parse;
 pub use pipeline::{NoReplies, Replies, decide, judge};
 pub use tables::Tables;

@@ -116,7 +116,7 @@ fn sctp(packet: &[u8]) -> Checksum {
 }
 
 /// One byte of CRC32c, bit by bit: SCTP payloads are read too rarely to pay for a table.
-fn crc32c_step(crc: u32, byte: &u8) -> u32 {
+pub(super) fn crc32c_step(crc: u32, byte: &u8) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
         (crc >> 1) ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 }

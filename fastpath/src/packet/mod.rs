@@ -21,6 +21,8 @@ mod ipv4;
 mod ipv6;
 mod link;
 mod outcome;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::net::IpAddr;
