@@ -9,8 +9,11 @@
 //! cache of it that `reconcile` compares and repairs. [`daemon`] starts and stops all of it.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod core;
 pub mod daemon;
 pub mod desired;
+pub mod metrics;
 pub mod store;
