@@ -140,6 +140,16 @@ struct palisade_endpoint {
 	__u32 reserved; /* zero */
 };
 
+/* Ports that no policy closes, one bitmap for each of TCP, UDP and SCTP in this order. */
+#define PORTS_TCP 0
+#define PORTS_UDP 1
+#define PORTS_SCTP 2
+#define PORTS_PROTOCOLS 3
+
+struct palisade_ports {
+	__u64 words[1024]; /* port p: bit p % 64 of word p / 64, p in host order */
+};
+
 /* Settings of one interface slot. An unused slot has ifindex 0. */
 #define INTERFACE_JUDGE 1 /* endpoints exist: steps after the ban lookup run */
 

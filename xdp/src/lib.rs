@@ -5,29 +5,37 @@
 //! Kernel::open -> pinned maps, checked -> Kernel::attach -> XDP, egress, give-back
 //!                        |
 //!                        +-> bans  endpoints  flows  learned  always_open  state     (tables)
-//!                        +-> counters  worker_counters  heartbeats  sockets  events  (the rest)
+//!                        +-> counters  worker_counters  heartbeats  sockets  events  (maps)
 //! ```
 //!
 //! Enforcement outlives the process: maps and links are pinned under `<pin directory>/v<ABI>` and
 //! only [`unload`] takes them away. This crate knows nothing of policies; it stores what it is told.
 
+mod attach;
 mod error;
 pub mod features;
+mod interface;
 mod kernel;
 pub mod maps;
+mod object;
+mod pins;
+mod programs;
+mod sys;
 pub mod tables;
+mod unload;
 
 pub use crate::{
-    error::{LoadError, TableError},
-    kernel::{
-        Action, Attached, AttachedMode, InterfaceSlot, InterfaceSpec, Kernel, Mode, TcKind,
-        Unloaded, unload,
-    },
+    error::{Difference, LoadError, TableError},
+    interface::{Action, Attached, AttachedMode, InterfaceSlot, InterfaceSpec, Mode, TcKind},
+    kernel::Kernel,
     maps::{
         Counters, EventRing, HeartbeatCell, Heartbeats, Row, SocketMap, WorkerCounters, WorkerRow,
     },
+    object::OBJECT,
+    programs::Programs,
     tables::{
         AlwaysOpen, BanEffect, BanEntry, BanTable, EndpointTable, Family, FlowTable, LearnedTable,
         PortProtocol, StateCell,
     },
+    unload::{Unloaded, unload},
 };

@@ -1,90 +1,38 @@
-//! What the programs tell us, and where they find the workers.
-use crate::TableError;
-use palisade_abi::{COUNTER_ROW, Counter, Event, Reason, Verdict, counter_cell};
-use std::os::fd::{AsFd, BorrowedFd};
+//! What the programs report, and where they find the workers.
 
-/// One counter row: a cell for each verdict and reason.
-#[derive(Clone, Debug)]
-pub struct Row(pub [Counter; COUNTER_ROW]);
-impl Row {
-    pub fn get(&self, verdict: Verdict, reason: Reason) -> Counter {
-        self.0
-            .get(counter_cell(verdict, reason))
-            .copied()
-            .unwrap_or_default()
+mod counters;
+mod events;
+mod workers;
+
+pub(crate) use self::events::LostEvents;
+pub use self::{
+    counters::{Counters, Row},
+    events::EventRing,
+    workers::{HeartbeatCell, Heartbeats, SocketMap, WorkerCounters, WorkerRow},
+};
+
+use palisade_abi::{PALISADE_MAX_INTERFACES, PALISADE_MAX_QUEUES};
+
+use crate::TableError;
+
+/// The index of a worker in the maps that have one entry for each.
+fn worker_index(table: &'static str, slot: u16, queue: u32) -> Result<u32, TableError> {
+    let out_of_range = |index, limit| TableError::OutOfRange {
+        table,
+        index,
+        limit,
+    };
+    let slot = u32::from(slot);
+    if slot >= PALISADE_MAX_INTERFACES {
+        return Err(out_of_range(slot.into(), PALISADE_MAX_INTERFACES.into()));
     }
+    if queue >= PALISADE_MAX_QUEUES {
+        return Err(out_of_range(queue.into(), PALISADE_MAX_QUEUES.into()));
+    }
+    Ok(slot * PALISADE_MAX_QUEUES + queue)
 }
-/// Stage xdp, by interface slot.
-#[derive(Clone, Debug)]
-pub struct Counters;
-impl Counters {
-    pub fn row(&self, _slot: u16) -> Result<Row, TableError> {
-        todo!()
-    }
-}
-/// Stage worker, by slot and queue.
-#[derive(Clone, Debug)]
-pub struct WorkerCounters;
-impl WorkerCounters {
-    pub fn cells(&self, _slot: u16, _queue: u32) -> Result<WorkerRow, TableError> {
-        todo!()
-    }
-    /// Sum over the queues of a slot.
-    pub fn row(&self, _slot: u16) -> Result<Row, TableError> {
-        todo!()
-    }
-}
-#[derive(Clone, Debug)]
-pub struct WorkerRow;
-impl WorkerRow {
-    pub fn add(&self, _cell: usize, _packets: u64, _bytes: u64) {
-        todo!()
-    }
-    pub fn row(&self) -> Row {
-        todo!()
-    }
-}
-#[derive(Clone, Debug)]
-pub struct Heartbeats;
-impl Heartbeats {
-    pub fn cell(&self, _slot: u16, _queue: u32) -> Result<HeartbeatCell, TableError> {
-        todo!()
-    }
-}
-#[derive(Clone, Debug)]
-pub struct HeartbeatCell;
-impl HeartbeatCell {
-    /// CLOCK_MONOTONIC.
-    pub fn beat(&self, _now_ns: u64) {
-        todo!()
-    }
-    pub fn last(&self) -> u64 {
-        todo!()
-    }
-}
-#[derive(Clone, Debug)]
-pub struct SocketMap;
-impl SocketMap {
-    pub fn set(&self, _slot: u16, _queue: u32, _socket: BorrowedFd<'_>) -> Result<(), TableError> {
-        todo!()
-    }
-    pub fn clear(&self, _slot: u16, _queue: u32) -> Result<(), TableError> {
-        todo!()
-    }
-}
-/// Pollable: readable when events wait.
-#[derive(Debug)]
-pub struct EventRing {
-    fd: std::os::fd::OwnedFd,
-}
-impl EventRing {
-    /// The oldest waiting event.
-    pub fn take(&mut self) -> Option<Event> {
-        todo!()
-    }
-}
-impl AsFd for EventRing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
+
+/// All queues of a slot.
+fn queues() -> std::ops::Range<u32> {
+    0..PALISADE_MAX_QUEUES
 }
