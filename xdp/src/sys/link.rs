@@ -113,13 +113,23 @@ pub(crate) enum XdpAttached {
     },
 }
 
-pub(crate) fn query_xdp(ifindex: u32) -> io::Result<XdpAttached> {
+/// What the driver announces that it can do with XDP, as bits of `netdev_xdp_act`.
+pub(crate) fn xdp_features(ifindex: u32) -> io::Result<u64> {
+    query(ifindex).map(|found| found.feature_flags)
+}
+
+fn query(ifindex: u32) -> io::Result<bpf_xdp_query_opts> {
     let mut found = bpf_xdp_query_opts {
         sz: size_of::<bpf_xdp_query_opts>() as u64,
         ..Default::default()
     };
     // SAFETY: `found` is writable and as long as it says.
     check(unsafe { libbpf_sys::bpf_xdp_query(signed(ifindex)?, 0, &raw mut found) })?;
+    Ok(found)
+}
+
+pub(crate) fn query_xdp(ifindex: u32) -> io::Result<XdpAttached> {
+    let found = query(ifindex)?;
     Ok(match u32::from(found.attach_mode) {
         libbpf_sys::XDP_ATTACHED_NONE => XdpAttached::Nothing,
         libbpf_sys::XDP_ATTACHED_DRV => XdpAttached::Native {
