@@ -13,6 +13,7 @@
 mod compile;
 mod document;
 mod enforce;
+pub mod eval;
 mod fault;
 mod inventory;
 mod model;
@@ -22,7 +23,7 @@ mod set;
 mod yaml;
 
 pub use self::{
-    compile::{CompileError, Compiled, EndpointState, PolicyVerdict, compile},
+    compile::{CompileError, Compiled, CompiledSize, EndpointState, PolicyVerdict, compile},
     document::{Document, parse_bytes, parse_cluster, parse_documents},
     enforce::{Enforced, unsupported},
     fault::{Fault, Limits},

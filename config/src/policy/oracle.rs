@@ -1,10 +1,22 @@
 //! The slow evaluator that follows the specification word by word.
+//!
+//! It shares nothing with the compiler but the model: it walks policies, rules,
+//! peers and ports in the order in which a person would read them, has its own
+//! reading of selectors and prefixes, and says which item allowed a connection.
+//! `explain` shows that; the tests hold the compiled form against it.
+//!
+//! The numbers N1 to N21 in the comments are the rules of the specification as
+//! `docs/POLICY.md` lists them.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Serialize;
 
-use super::{Dialect, Direction, Inventory, PolicySet, PolicyVerdict, Traffic};
+use super::{
+    Dialect, Direction, Expression, Inventory, IpBlock, NetworkPolicy, Operator, Peer, Pod,
+    PolicySet, PolicyVerdict, PortRule, PortSpec, Rule, Selector, Traffic,
+};
+use crate::types::Prefix;
 
 /// What one end says of a new connection, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +55,8 @@ pub struct RuleMatch {
     pub port: Option<usize>,
 }
 
+/// Judges a new connection between `endpoint` and `peer`, opened by `peer` for
+/// ingress and by `endpoint` for egress.
 pub fn decide(
     inventory: &Inventory,
     policies: &PolicySet,
@@ -52,13 +66,222 @@ pub fn decide(
     peer: IpAddr,
     traffic: Traffic,
 ) -> Judgement {
-    let _ = (
-        inventory, policies, dialect, direction, endpoint, peer, traffic,
-    );
+    // N21: host-network pods own no address, so nothing here is about them.
+    let Some(pod) = inventory.pod_at(endpoint) else {
+        return open(None);
+    };
+    // N4: a pod is isolated for a direction once a policy of that type selects it.
+    let isolating: Vec<_> = policies
+        .iter()
+        .filter(|policy| isolates(policy, direction, pod))
+        .collect();
+    if isolating.is_empty() {
+        return open(Some(pod));
+    }
+    let question = Question {
+        inventory,
+        dialect,
+        pod,
+        peer: peer.to_canonical(),
+        traffic,
+    };
+    let allowed_by = question.always_allowed(direction).or_else(|| {
+        // N5: policies add up; the first that allows is as good as any.
+        isolating
+            .iter()
+            .find_map(|policy| question.policy(policy, direction))
+    });
+    let name = |policy: &NetworkPolicy| format!("{}/{}", policy.namespace, policy.name);
+    Judgement {
+        verdict: match allowed_by {
+            Some(_) => PolicyVerdict::Allowed,
+            None => PolicyVerdict::Denied,
+        },
+        endpoint: Some(pod.full_name()),
+        isolated_by: isolating.into_iter().map(|policy| name(policy)).collect(),
+        allowed_by,
+    }
+}
+
+fn open(pod: Option<&Pod>) -> Judgement {
     Judgement {
         verdict: PolicyVerdict::NotIsolated,
-        endpoint: None,
+        endpoint: pod.map(Pod::full_name),
         isolated_by: Vec::new(),
         allowed_by: None,
     }
+}
+
+/// N1, N4: the policy is of the pod's namespace, isolates the direction and its
+/// selector selects the pod.
+fn isolates(policy: &NetworkPolicy, direction: Direction, pod: &Pod) -> bool {
+    policy.namespace == pod.namespace
+        && policy.isolates(direction)
+        && selects(&policy.pod_selector, &pod.labels)
+}
+
+struct Question<'a> {
+    inventory: &'a Inventory,
+    dialect: Dialect,
+    pod: &'a Pod,
+    peer: IpAddr,
+    traffic: Traffic,
+}
+
+impl Question<'_> {
+    /// N20: neither a pod's traffic to itself nor its node's to it can be forbidden.
+    fn always_allowed(&self, direction: Direction) -> Option<AllowedBy> {
+        if self.pod.own_addresses().contains(&self.peer) {
+            return Some(AllowedBy::Itself);
+        }
+        let node = self.inventory.node(self.pod.node.as_deref()?)?;
+        let from_it = direction == Direction::Ingress && node.addresses.contains(&self.peer);
+        from_it.then(|| AllowedBy::OwnNode {
+            node: node.name.clone(),
+        })
+    }
+
+    fn policy(&self, policy: &NetworkPolicy, direction: Direction) -> Option<AllowedBy> {
+        // N6: no rules, nothing allowed.
+        policy
+            .rules(direction)
+            .iter()
+            .enumerate()
+            .find_map(|(index, rule)| {
+                let (peer, port) = self.rule(policy, rule, direction)?;
+                Some(AllowedBy::Rule(RuleMatch {
+                    namespace: policy.namespace.clone(),
+                    name: policy.name.clone(),
+                    direction,
+                    rule: index,
+                    peer,
+                    port,
+                }))
+            })
+    }
+
+    /// N7: a peer and a port must match; an empty list matches everything (N6).
+    fn rule(
+        &self,
+        policy: &NetworkPolicy,
+        rule: &Rule,
+        direction: Direction,
+    ) -> Option<(Option<usize>, Option<usize>)> {
+        let peer = if rule.peers.is_empty() {
+            None
+        } else {
+            Some(rule.peers.iter().position(|peer| self.peer(policy, peer))?)
+        };
+        let port = if rule.ports.is_empty() {
+            None
+        } else {
+            Some(
+                rule.ports
+                    .iter()
+                    .position(|port| self.port(port, direction))?,
+            )
+        };
+        Some((peer, port))
+    }
+
+    fn peer(&self, policy: &NetworkPolicy, peer: &Peer) -> bool {
+        match peer {
+            Peer::Block(block) => self.block(block),
+            // N8: both selectors of one item must match. N9: without a namespace
+            // selector the policy's own namespace is meant.
+            Peer::Pods {
+                namespaces, pods, ..
+            } => {
+                let Some(pod) = self.inventory.pod_at(self.peer) else {
+                    return false;
+                };
+                let namespace = match namespaces {
+                    None => pod.namespace == policy.namespace,
+                    Some(selector) => {
+                        selects(selector, &self.inventory.namespace_labels(&pod.namespace))
+                    }
+                };
+                namespace
+                    && pods
+                        .as_ref()
+                        .is_none_or(|selector| selects(selector, &pod.labels))
+            }
+        }
+    }
+
+    /// N11: `except` takes from its own block only. N13: whether a block can mean
+    /// a pod or a node is the dialect's choice.
+    fn block(&self, block: &IpBlock) -> bool {
+        let managed = self.inventory.pod_at(self.peer).is_some()
+            || self
+                .inventory
+                .nodes()
+                .any(|node| node.addresses.contains(&self.peer));
+        if self.dialect == Dialect::Cilium && managed {
+            return false;
+        }
+        within(self.peer, &block.cidr)
+            && !block.except.iter().any(|except| within(self.peer, except))
+    }
+
+    /// N14 to N16. N23: what has no ports matches no port.
+    fn port(&self, rule: &PortRule, direction: Direction) -> bool {
+        let Traffic::Port(protocol, number) = self.traffic else {
+            return false;
+        };
+        if protocol != rule.protocol {
+            return false;
+        }
+        match &rule.port {
+            PortSpec::All => true,
+            PortSpec::Range(first, last) => *first <= number && number <= *last,
+            PortSpec::Named(name) => {
+                let destination = match direction {
+                    Direction::Ingress => Some(self.pod),
+                    Direction::Egress => self.inventory.pod_at(self.peer),
+                };
+                destination.is_some_and(|pod| {
+                    pod.ports.iter().any(|port| {
+                        port.name == *name && port.protocol == protocol && port.port == number
+                    })
+                })
+            }
+        }
+    }
+}
+
+/// N2: every label and every expression must hold.
+fn selects(selector: &Selector, labels: &BTreeMap<String, String>) -> bool {
+    for (key, wanted) in &selector.labels {
+        match labels.get(key) {
+            Some(value) if value == wanted => {}
+            _ => return false,
+        }
+    }
+    selector
+        .expressions
+        .iter()
+        .all(|expression| expression_holds(expression, labels))
+}
+
+fn expression_holds(expression: &Expression, labels: &BTreeMap<String, String>) -> bool {
+    match (expression.operator, labels.get(&expression.key)) {
+        (Operator::Exists, value) => value.is_some(),
+        (Operator::DoesNotExist, value) => value.is_none(),
+        (Operator::In, None) => false,
+        (Operator::In, Some(value)) => expression.values.iter().any(|listed| listed == value),
+        // An absent key is in no list.
+        (Operator::NotIn, None) => true,
+        (Operator::NotIn, Some(value)) => expression.values.iter().all(|listed| listed != value),
+    }
+}
+
+/// N12: the families are separate, and the first bits decide.
+fn within(address: IpAddr, prefix: &Prefix) -> bool {
+    let common = match (address, prefix.addr()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    common >= u32::from(prefix.len())
 }

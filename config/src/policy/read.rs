@@ -11,6 +11,8 @@ mod network_policy;
 mod rule;
 mod selector;
 
+#[cfg(test)]
+pub(super) use self::cluster::pod as cluster_pod;
 pub(super) use self::{
     cluster::cluster,
     inventory::{namespace, node, pod},

@@ -1,4 +1,5 @@
 //! The acceptance data in `config/tests/netpol`, and what it leaves out.
 
+mod cases;
 mod data;
 mod invalid;

@@ -44,7 +44,6 @@ pub(super) fn list(node: Option<&yaml::Node>) -> &[yaml::Node] {
     }
 }
 
-#[expect(dead_code, reason = "used by the cases, next commit")]
 pub(super) fn map(node: Option<&yaml::Node>) -> &[(yaml::Node, yaml::Node)] {
     match node.map(|node| &*node.value) {
         Some(yaml::Value::Map(entries)) => entries,
