@@ -62,5 +62,19 @@ uninstall: ## Remove what install put there, but for the configuration
 	rm -f $(DESTDIR)$(sharedir)/zsh/site-functions/_palisade
 	rm -f $(DESTDIR)$(sharedir)/fish/vendor_completions.d/palisade.fish
 
+version      = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+architecture = $(shell dpkg --print-architecture)
+package      = target/deb/palisade_$(version)_$(architecture)
+
+deb: build ## Build a Debian package in target/deb/
+	rm -rf $(package)
+	$(MAKE) --no-print-directory install DESTDIR=$(package) prefix=/usr
+	install -d $(package)/DEBIAN
+	sed 's/@version@/$(version)/; s/@architecture@/$(architecture)/' systemd/deb/control.in \
+		> $(package)/DEBIAN/control
+	install -m 0644 systemd/deb/conffiles $(package)/DEBIAN/conffiles
+	install -m 0755 systemd/deb/postinst systemd/deb/prerm $(package)/DEBIAN/
+	dpkg-deb --root-owner-group --build $(package)
+
 # Root works as it is; others are asked for their password.
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)

@@ -116,6 +116,7 @@ impl Lab {
         let name = format!("{prefix}{}-{count}", std::process::id());
         let folder = Folder::create(Path::new(sweep::FOLDER).join(&name))?;
         let switch = Netns::create(format!("{name}-switch"))?;
+        let_everything_through(&switch)?;
         let edge_netns = Netns::create(format!("{name}-edge"))?;
         let edge = Host {
             name: "edge".to_owned(),
@@ -265,6 +266,19 @@ impl Drop for Lab {
         }
         sweep::remove_folder(&self.folder);
     }
+}
+
+/// A kernel with bridge netfilter would drop unsound IP packets on the way.
+fn let_everything_through(switch: &Netns) -> Result<()> {
+    switch.enter(|| {
+        for table in ["iptables", "ip6tables", "arptables"] {
+            let key = format!("/proc/sys/net/bridge/bridge-nf-call-{table}");
+            if Path::new(&key).exists() {
+                std::fs::write(&key, "0").with_context(|| format!("setting {key}"))?;
+            }
+        }
+        Ok(())
+    })?
 }
 
 fn uplink_mac(number: u8) -> [u8; 6] {

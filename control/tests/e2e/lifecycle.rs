@@ -1,0 +1,202 @@
+//! Start, stop, repair and the end of enforcement.
+
+use crate::node::{MOMENT, Node, SOON, options};
+use anyhow::{Context, Result};
+use palisade_lab::{Daemon, Lab, eventually, require_root, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Longer than the daemon lets pass between two comparisons with the kernel.
+const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The pin of a table, whatever version of the layout it is of.
+fn pin(daemon: &Daemon, table: &str) -> Result<PathBuf> {
+    let versions = std::fs::read_dir(&daemon.paths.pins)?;
+    let pins = versions.flatten().map(|version| version.path().join(table));
+    pins.into_iter()
+        .find(|pin| pin.exists())
+        .with_context(|| format!("no pin of {table}"))
+}
+
+/// Takes every entry out of a table, by another program than ours; how many there were.
+fn empty(pin: &Path) -> Result<usize> {
+    let dump = run(Command::new("bpftool")
+        .args(["-j", "map", "dump", "pinned"])
+        .arg(pin))?;
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&dump)?;
+    for entry in &entries {
+        let key = entry
+            .get("key")
+            .and_then(|key| key.as_array())
+            .context("an entry without key")?;
+        let bytes: Vec<_> = key.iter().filter_map(|byte| byte.as_str()).collect();
+        let mut delete = Command::new("bpftool");
+        delete
+            .args(["map", "delete", "pinned"])
+            .arg(pin)
+            .args(["key", "hex"]);
+        run(delete.args(bytes.iter().map(|byte| byte.trim_start_matches("0x"))))?;
+    }
+    Ok(entries.len())
+}
+
+#[test]
+fn what_is_emptied_behind_our_back_is_repaired() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let node = Node::start()?;
+    let _servers = node.edge().serve_echo(&["tcp/80"])?;
+    node.ban("203.0.113.0/24")?;
+    node.ban("2001:db8:bad::/48")?;
+    let drift = |node: &Node| -> Result<u64> {
+        let status = node.status()?;
+        status
+            .pointer("/reconcile/drift_repaired")
+            .and_then(|n| n.as_u64())
+            .context("no drift")
+    };
+    let before = drift(&node)?;
+    let mut removed = 0;
+    for table in ["bans_v4", "bans_v6"] {
+        removed += empty(&pin(&node.daemon, table)?)?;
+    }
+    assert_eq!(removed, 2);
+    let repaired = || drift(&node).is_ok_and(|drift| drift >= before + 2);
+    assert!(
+        eventually(REPAIRED_WITHIN, repaired),
+        "{:#}",
+        node.status()?
+    );
+    for address in node.edge().addresses() {
+        assert!(
+            !node.attacker.reaches((address, 80), MOMENT)?,
+            "{address} is open"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stopped_daemon_still_protects_and_unload_ends_it() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let mut node = Node::start()?;
+    let _servers = node.edge().serve_echo(&["tcp/80"])?;
+    let to = (node.edge().v4, 80);
+    node.ban("203.0.113.0/24")?;
+    let refused = node.daemon.cli(&["unload"])?;
+    assert_eq!(
+        refused.status.code(),
+        Some(5),
+        "unloaded under a running daemon: {refused:?}"
+    );
+    node.daemon.stop()?;
+    assert!(
+        !node.attacker.reaches(to, MOMENT)?,
+        "open without the daemon"
+    );
+    let unreachable = node.daemon.cli(&["bans"])?;
+    assert_eq!(unreachable.status.code(), Some(4), "{unreachable:?}");
+    let unloaded = node.daemon.cli(&["unload"])?;
+    assert!(unloaded.status.success(), "{unloaded:?}");
+    assert!(node.attacker.reaches(to, SOON)?, "something is left behind");
+    let links = node.edge().run("ip -d link show")?;
+    assert!(!links.contains("xdp"), "{links}");
+    let left = pin(&node.daemon, "bans_v4");
+    assert!(left.is_err(), "{left:?}");
+
+    // What was wanted is not forgotten.
+    node.daemon.start_again()?;
+    assert!(!node.attacker.reaches(to, MOMENT)?, "the ban is forgotten");
+    Ok(())
+}
+
+#[test]
+fn a_second_daemon_does_not_start() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let node = Node::start()?;
+    let second = node.daemon.cli(&["run"])?;
+    assert!(!second.status.success(), "{second:?}");
+    assert_eq!(
+        node.daemon.api().get("/readyz")?.status,
+        200,
+        "the first one suffers"
+    );
+    Ok(())
+}
+
+/// Starts with a configuration that cannot work; what it says.
+fn refused(lab: &Lab, interface: &str, lines: &str) -> Result<(Option<i32>, String)> {
+    let mut options = options();
+    options.interfaces = vec![(interface.to_owned(), lines.to_owned())];
+    let daemon = Daemon::prepare(lab, options)?;
+    let output = daemon.cli(&["run"])?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
+
+#[test]
+fn a_start_that_cannot_work_says_why() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    #[rustfmt::skip]
+    let cases: [(&str, &str, &str, &[&str]); 3] = [
+        ("no such interface", "up7", "",                     &["up7"]),
+        ("an unknown key",    "up0", "zero_kopy = \"on\"",   &["zero_kopy", "zero_copy", "palisade.toml"]),
+        ("a bad value",       "up0", "mode = \"fast\"",      &["mode", "native"]),
+    ];
+    for (name, interface, lines, mentions) in cases {
+        let (code, text) = refused(&lab, interface, lines)?;
+        assert!(
+            code.is_some_and(|code| code != 0),
+            "{name}: {code:?} {text}"
+        );
+        for mention in mentions {
+            assert!(
+                text.contains(mention),
+                "{name} does not mention {mention}: {text}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_restart_takes_over_without_a_gap_for_established_connections() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let mut node = Node::with_endpoint()?;
+    let _servers = node.edge().serve_echo(&["tcp/80"])?;
+    let policy = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: default}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress: [{ports: [{protocol: TCP, port: 80}]}]
+";
+    node.apply("web.yaml", policy)?;
+    let to = (node.edge().v4, 80);
+    let mut stream = node.client.connect(to, SOON)?;
+    palisade_lab::echoes(&mut stream)?;
+    let requests = palisade_lab::load::Requests::start(&node.client, to)?;
+    for _ in 0..2 {
+        node.daemon.stop()?;
+        node.daemon.start_again()?;
+        palisade_lab::echoes(&mut stream).context("a connection over a restart")?;
+    }
+    let seen = requests.finish()?;
+    assert!(seen.requests > 0 && seen.failures.is_empty(), "{seen:?}");
+    Ok(())
+}
