@@ -201,7 +201,7 @@ impl Kernel {
         write_slot(
             &self.inner.slots,
             slot,
-            &crate::interface::encode(spec, u32::MAX, shim_token),
+            &crate::interface::encode(spec, NO_IFINDEX, shim_token),
         )
     }
 
@@ -259,6 +259,9 @@ impl Kernel {
         self.inner.events_lost.total()
     }
 }
+
+/// The index of no interface.
+const NO_IFINDEX: u32 = 0x7fff_ffff;
 
 /// Pinned maps by name, checked.
 struct PinnedMaps<'a> {

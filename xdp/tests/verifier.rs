@@ -1,9 +1,8 @@
 //! The kernel's verifier takes every program, through either loader.
 
-mod support;
-
 use palisade_xdp::OBJECT;
-use support::TestKernel;
+
+use crate::support::{self, TestKernel};
 
 #[test]
 fn every_program_loads() {

@@ -1,0 +1,5 @@
+//! Tests of the programs in this kernel. All need root; without it they say so and do nothing.
+
+mod prog_run;
+mod support;
+mod verifier;
