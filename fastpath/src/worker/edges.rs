@@ -2,7 +2,7 @@
 //!
 //! The daemon plugs the kernel's maps in, [`xsk`](crate::xsk) the sockets, and tests plain memory.
 
-use std::{io, os::fd::RawFd, sync::Arc, sync::mpsc::SyncSender, time::Duration};
+use std::{io, os::fd::BorrowedFd, sync::Arc, sync::mpsc::SyncSender, time::Duration};
 
 use palisade_abi::{Event, FlowKey, FlowVerdict};
 
@@ -40,7 +40,7 @@ pub struct Ports {
     pub fragments: Arc<FragmentTable>,
     pub replies: Box<dyn Replies + Send>,
     /// Puts the socket where the kernel program redirects to. Called once, after the first beat.
-    pub register: Box<dyn FnOnce(RawFd) -> io::Result<()> + Send>,
+    pub register: Box<dyn FnOnce(BorrowedFd<'_>) -> io::Result<()> + Send>,
 }
 
 /// Packets that the kernel had redirected, but could not hand over, since the last call.

@@ -20,7 +20,7 @@ use arc_swap::{ArcSwap, Cache};
 use palisade_abi::{FLOW_ADMITTED, FlowKey, FlowVerdict, Reason, Verdict, counter_cell};
 
 use super::{
-    BATCH, GiveBack, Intake, Note, Ports, VerdictSink, WorkerCells, sampler::Sampler,
+    BATCH, Figures, GiveBack, Intake, Note, Ports, VerdictSink, WorkerCells, sampler::Sampler,
     shared::Shared, tally::Tally,
 };
 use crate::{
@@ -99,6 +99,10 @@ impl<I: Intake, G: GiveBack> Engine<I, G> {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub fn figures(&self) -> Figures {
+        self.shared.figures()
     }
 
     pub(super) fn cells(&self) -> &Arc<dyn WorkerCells> {
@@ -265,7 +269,7 @@ impl<I: Intake, G: GiveBack> Engine<I, G> {
     }
 
     /// Accounts for what will not be finished: the last words before the sockets close.
-    pub(super) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let Self {
             give_back, tally, ..
         } = self;

@@ -68,7 +68,7 @@ pub fn spawn(
     // can be found and the thread takes over at once.
     ports.cells.beat(Now::read().nanoseconds());
     let register = std::mem::replace(&mut ports.register, Box::new(|_| Ok(())));
-    register(intake.raw_fd()).map_err(|source| SpawnError::Register {
+    register(intake.fd()).map_err(|source| SpawnError::Register {
         interface: settings.interface.clone(),
         queue: settings.queue,
         source,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd},
     time::Duration,
 };
 
@@ -90,16 +90,15 @@ impl Receiver {
     }
 
     /// The socket, for the kernel program's map of sockets. Stays open as long as `self`.
-    pub fn raw_fd(&self) -> RawFd {
-        self.rx.fd().as_raw_fd()
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor belongs to the socket that `self.rx` keeps open for at least as
+        // long as the borrow of `self` lasts.
+        unsafe { BorrowedFd::borrow_raw(self.rx.fd().as_raw_fd()) }
     }
 
     /// A device that goes away leaves its error at the socket, once.
     fn check_device(&self) -> io::Result<()> {
-        // SAFETY: the descriptor belongs to the socket that `self.rx` keeps open, and the borrow
-        // ends in this function.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.raw_fd()) };
-        Ok(socket_error(fd)??)
+        Ok(socket_error(self.fd())??)
     }
 }
 

@@ -1,8 +1,14 @@
 //! Making and binding a socket, with the patience that a freshly closed queue needs.
 
-use std::{io, num::NonZeroU32, time::Duration};
+use std::{
+    io,
+    num::NonZeroU32,
+    os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
+};
 
 use palisade_config::settings::ZeroCopy;
+use rustix::io::{FdFlags, fcntl_setfd};
 use xsk_rs::{
     CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem,
     config::{BindFlags, Interface, LibxdpFlags, QueueSize, SocketConfig},
@@ -149,6 +155,7 @@ fn attempt(plan: &Plan<'_>, copying: BindFlags) -> Result<Bound, BindError> {
     // above for this socket alone, and INHIBIT_PROG_LOAD is set besides.
     let socket = unsafe { Socket::new(config, &umem, &interface, plan.queue) };
     let (tx, rx, rings) = socket.map_err(|error| failed(os_error(&error)))?;
+    close_on_exec(&rx).map_err(failed)?;
     let (fill, completion) = rings.ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))?;
     Ok(Bound {
         umem,
@@ -158,6 +165,14 @@ fn attempt(plan: &Plan<'_>, copying: BindFlags) -> Result<Bound, BindError> {
         fill,
         completion,
     })
+}
+
+/// libxdp opens sockets that programs started by us would inherit, and with them the queue: it would
+/// stay busy for as long as they run.
+fn close_on_exec(rx: &RxQueue) -> io::Result<()> {
+    // SAFETY: the descriptor belongs to the socket that `rx` keeps open, and the borrow ends here.
+    let fd = unsafe { BorrowedFd::borrow_raw(rx.fd().as_raw_fd()) };
+    Ok(fcntl_setfd(fd, FdFlags::CLOEXEC)?)
 }
 
 /// The system's error behind one of xsk-rs, whose own text says less.
