@@ -16,6 +16,7 @@ mod enforce;
 pub mod eval;
 mod fault;
 mod inventory;
+mod manifest;
 mod model;
 pub mod oracle;
 mod read;

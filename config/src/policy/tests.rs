@@ -3,3 +3,5 @@
 mod cases;
 mod data;
 mod invalid;
+mod oracle;
+mod random;
