@@ -28,9 +28,10 @@ demo: build ## Show it on real traffic in network namespaces (asks for sudo; LAB
 	cargo build --release --locked --package palisade-lab --bin palisade-demo
 	@$(as_root) env LAB="$(LAB)" PALISADE_BIN=$(binary) target/release/palisade-demo
 
-bench: build ## Measure packet rates and write bench/results/ (asks for sudo)
+bench: build ## Measure packet rates, ban latency and import; writes bench/results/ (asks for sudo)
 	cargo build --release --locked --package palisade-bench
-	$(as_root) target/release/palisade-bench
+	$(as_root) target/release/palisade-bench --save bench/results/$(shell date -u +%Y-%m-%d)-$(shell git rev-parse --short HEAD).md
+	.ci/measure
 
 lint: setup ## Formatting, clippy, documentation, licences, the unit's sandbox
 	.ci/lint
