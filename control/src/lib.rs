@@ -10,10 +10,19 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod assemble;
+pub mod bans;
 pub mod cli;
 pub mod clock;
 pub mod core;
 pub mod daemon;
 pub mod desired;
+pub mod enforce;
+mod explain;
+pub mod histogram;
 pub mod metrics;
+pub mod policies;
+pub mod reconcile;
 pub mod store;
+#[doc(hidden)]
+pub mod testing;

@@ -3,7 +3,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal, StdoutLock, Write},
+    io::{self, IsTerminal, Write},
 };
 
 /// A style that survives being turned off.
@@ -57,37 +57,45 @@ impl Colour {
     }
 }
 
-/// Standard output; every write can fail, because the reader may have gone away.
-#[derive(Debug)]
+/// Where a command prints. Every write can fail, because the reader may have gone away.
 pub(super) struct Output {
-    stdout: StdoutLock<'static>,
+    sink: Box<dyn Write>,
     pub(super) colour: Colour,
 }
 
 impl Output {
     pub(super) fn stdout() -> Self {
         Self {
-            stdout: io::stdout().lock(),
+            sink: Box::new(io::stdout().lock()),
             colour: Colour::of_stdout(),
         }
     }
 
+    /// Prints into `sink`, without colours.
+    #[cfg(test)]
+    pub(super) fn into_sink(sink: impl Write + 'static) -> Self {
+        Self {
+            sink: Box::new(sink),
+            colour: Colour::Off,
+        }
+    }
+
     pub(super) fn line(&mut self, line: &str) -> io::Result<()> {
-        self.stdout.write_all(line.as_bytes())?;
-        self.stdout.write_all(b"\n")
+        self.sink.write_all(line.as_bytes())?;
+        self.sink.write_all(b"\n")
     }
 
     pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
-        self.stdout.write_all(text.as_bytes())
+        self.sink.write_all(text.as_bytes())
     }
 
     pub(super) fn json<T: serde::Serialize>(&mut self, value: &T) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.stdout, value).map_err(io::Error::from)?;
-        self.stdout.write_all(b"\n")
+        serde_json::to_writer_pretty(&mut self.sink, value).map_err(io::Error::from)?;
+        self.sink.write_all(b"\n")
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.stdout.flush()
+        self.sink.flush()
     }
 }
 

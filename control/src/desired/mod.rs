@@ -329,6 +329,52 @@ impl Desired {
             .map(|((family, origin), count)| (*family, origin, *count))
     }
 
+    /// The origins that hold bans.
+    pub fn origins(&self) -> impl Iterator<Item = Origin> {
+        (1..=u32::from(u8::MAX))
+            .filter_map(|number| self.origins.text(number))
+            .map(Origin::from_shared)
+    }
+
+    /// Whether `origin` holds bans.
+    pub fn knows(&self, origin: &Origin) -> bool {
+        self.origins.number(origin.as_str()).is_some()
+    }
+
+    /// The prefixes that `origin` bans, in order.
+    pub fn prefixes_of(&self, origin: &Origin) -> impl Iterator<Item = Prefix> + use<'_> {
+        let number = self.origin_number(origin);
+        let v4 = self
+            .v4
+            .after(Bound::Unbounded)
+            .filter(move |(key, _)| Some(key.origin) == number);
+        let v6 = self
+            .v6
+            .after(Bound::Unbounded)
+            .filter(move |(key, _)| Some(key.origin) == number);
+        let v4 = v4.map(|(key, _)| prefix4(key.address, key.length));
+        v4.chain(v6.map(|(key, _)| prefix6(key.address, key.length)))
+    }
+
+    /// When the ban of `origin` on `prefix` ends: `None` if there is no ban, `Some(None)` if it
+    /// does not end.
+    pub fn expiry(&self, prefix: &Prefix, origin: &Origin) -> Option<Option<Timestamp>> {
+        let origin = self.origin_number(origin)?;
+        let record = match bits(prefix) {
+            Bits::V4(address, length) => self.v4.get(&Key {
+                address,
+                length,
+                origin,
+            }),
+            Bits::V6(address, length) => self.v6.get(&Key {
+                address,
+                length,
+                origin,
+            }),
+        }?;
+        Some((record.expires != NEVER).then(|| Timestamp::from_millis(record.expires)))
+    }
+
     /// Whether there is room for bans of `origin`.
     pub fn has_room_for(&self, origin: &Origin) -> bool {
         self.origins.number(origin.as_str()).is_some()
@@ -402,7 +448,8 @@ impl Desired {
             .collect()
     }
 
-    fn has_prefix(&self, prefix: &Prefix) -> bool {
+    /// Whether anybody bans exactly `prefix`.
+    pub fn has_prefix(&self, prefix: &Prefix) -> bool {
         match bits(prefix) {
             Bits::V4(address, length) => self.v4.has_prefix(address, length),
             Bits::V6(address, length) => self.v6.has_prefix(address, length),

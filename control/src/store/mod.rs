@@ -96,7 +96,8 @@ pub struct StoredPolicies {
 /// The open file.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// Absent only while it could not be opened again after a failed write.
+    database: Option<Database>,
     path: PathBuf,
 }
 
@@ -146,7 +147,10 @@ impl Store {
                 return Err(StoreError::Damaged { path, detail });
             }
         };
-        let store = Self { database, path };
+        let store = Self {
+            database: Some(database),
+            path,
+        };
         match store.meta(META_SCHEMA)? {
             Some(SCHEMA_VERSION) => Ok(store),
             Some(found) => Err(StoreError::Schema {
@@ -184,7 +188,7 @@ impl Store {
             .create(&young)
             .map_err(|error| open_error(error.into()))?;
         let store = Self {
-            database,
+            database: Some(database),
             path: path.clone(),
         };
         store.write(|transaction| {
@@ -295,6 +299,17 @@ impl Store {
         })
     }
 
+    /// Opens the file again. After a failed write it takes no other until then.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        self.database = None;
+        *self = Self::open_old(self.path.clone())?;
+        Ok(())
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+
     fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
         self.read(|transaction| {
             let table = transaction.open_table(META)?;
@@ -310,8 +325,8 @@ impl Store {
             path: self.path.clone(),
             detail: error.to_string(),
         };
-        let transaction = self
-            .database
+        let database = self.database().map_err(damaged)?;
+        let transaction = database
             .begin_read()
             .map_err(|error| damaged(error.into()))?;
         work(&transaction).map_err(damaged)
@@ -325,8 +340,8 @@ impl Store {
             path: self.path.clone(),
             source: Box::new(error),
         };
-        let transaction = self
-            .database
+        let database = self.database().map_err(failed)?;
+        let transaction = database
             .begin_write()
             .map_err(|error| failed(error.into()))?;
         match work(&transaction) {

@@ -3,7 +3,7 @@
 //! ```text
 //! ban key    family (4|6)  address (4|16)  length (1)  origin (text)
 //! ban value  created ms (8)  expires ms (8, i64::MAX = never)  reason (text, empty = none)
-//! policy     applied ms (8)  document index (4)  text
+//! policy     applied ms (8)  text
 //! ```
 //! Numbers are little-endian.
 
@@ -20,8 +20,6 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRecord {
     pub applied: Timestamp,
-    /// Which document of `text` it is.
-    pub document: u32,
     pub text: String,
 }
 
@@ -82,19 +80,16 @@ pub(super) fn ban(key: &[u8], value: &[u8]) -> Option<Ban> {
 
 impl PolicyRecord {
     pub(super) fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(12 + self.text.len());
+        let mut bytes = Vec::with_capacity(8 + self.text.len());
         bytes.extend(self.applied.as_millis().to_le_bytes());
-        bytes.extend(self.document.to_le_bytes());
         bytes.extend(self.text.bytes());
         bytes
     }
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let (applied, bytes) = bytes.split_first_chunk::<8>()?;
-        let (document, text) = bytes.split_first_chunk::<4>()?;
+        let (applied, text) = bytes.split_first_chunk::<8>()?;
         Some(Self {
             applied: Timestamp::from_millis(i64::from_le_bytes(*applied)),
-            document: u32::from_le_bytes(*document),
             text: std::str::from_utf8(text).ok()?.to_owned(),
         })
     }

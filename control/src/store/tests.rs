@@ -48,7 +48,6 @@ fn policies_survive_closing() {
     let directory = tempfile::tempdir().unwrap();
     let record = PolicyRecord {
         applied: Timestamp::from_millis(5),
-        document: 2,
         text: "kind: NetworkPolicy\n".to_owned(),
     };
     let changes = [

@@ -1,0 +1,513 @@
+//! The configured interfaces: attached when they are there, workers kept alive, given up when
+//! they go away, and taken up again when they come back.
+
+mod accounts;
+
+use std::{
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use palisade_abi::{Event, PALISADE_MAX_QUEUES};
+use palisade_config::settings::{self, Settings};
+use palisade_fastpath::{Tables, WorkerSettings, fragments::FragmentTable};
+use palisade_xdp::{Action, Attached, AttachedMode, InterfaceSpec, Kernel, Mode};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    links::{Link, Links, Pair},
+    workers::{Roster, Shop},
+};
+use crate::{
+    bans::Surroundings,
+    clock::Stopwatch,
+    core::{Board, InterfaceStatus, What},
+};
+
+/// How often everything is looked at, besides when a link changes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often the kernel is asked whether the programs are still attached.
+const LINK_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Pause before something that failed is tried again: doubled each time, up to the maximum.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// A worker that has run for so long has recovered.
+const RECOVERED_AFTER: Duration = Duration::from_secs(60);
+
+/// Packets that may wait for one worker.
+const FRAME_COUNT: u32 = 2048;
+const FRAME_BYTES: u32 = 2048;
+const FRAME_BYTES_LARGE: u32 = 4096;
+
+/// What stands around a packet besides what the MTU counts: Ethernet and two VLAN tags.
+const LINK_HEADER_BYTES: u32 = 14 + 8;
+
+/// Pauses that grow with each failure.
+#[derive(Debug, Default)]
+struct Patience {
+    failures: u32,
+    last: Option<Stopwatch>,
+}
+
+impl Patience {
+    fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.last = Some(Stopwatch::start());
+    }
+
+    fn is_over(&self) -> bool {
+        let factor = 1_u32 << self.failures.saturating_sub(1).min(16);
+        let pause = RETRY_FIRST.saturating_mul(factor).min(RETRY_MAX);
+        self.last.is_none_or(|last| last.elapsed() >= pause)
+    }
+}
+
+/// One queue of an attached interface.
+#[derive(Debug, Default)]
+struct Seat {
+    patience: Patience,
+    started: Option<Stopwatch>,
+    problem: Option<String>,
+    zero_copy: bool,
+}
+
+/// An interface with our programs on it.
+#[derive(Debug)]
+struct Live {
+    link: Link,
+    attached: Attached,
+    pair: Pair,
+    frame_bytes: u32,
+    shop: Shop,
+    seats: Vec<Seat>,
+}
+
+/// A configured interface.
+#[derive(Debug)]
+struct Port {
+    settings: settings::Interface,
+    live: Option<Live>,
+    patience: Patience,
+    problem: Option<String>,
+}
+
+/// All configured interfaces.
+#[derive(Debug)]
+pub(super) struct Interfaces {
+    ports: Vec<Port>,
+    kernel: Kernel,
+    links: Links,
+    roster: Arc<Roster>,
+    tables: Arc<ArcSwap<Tables>>,
+    events: SyncSender<Event>,
+    surroundings: Surroundings,
+    board: Arc<Board>,
+    link_check: Stopwatch,
+}
+
+impl Interfaces {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own; made in one place"
+    )]
+    pub(super) fn new(
+        settings: &Settings,
+        kernel: Kernel,
+        links: Links,
+        roster: Arc<Roster>,
+        tables: Arc<ArcSwap<Tables>>,
+        events: SyncSender<Event>,
+        surroundings: Surroundings,
+        board: Arc<Board>,
+    ) -> Self {
+        let port = |interface: &settings::Interface| Port {
+            settings: interface.clone(),
+            live: None,
+            patience: Patience::default(),
+            problem: None,
+        };
+        Self {
+            ports: settings.interfaces.iter().map(port).collect(),
+            kernel,
+            links,
+            roster,
+            tables,
+            events,
+            surroundings,
+            board,
+            link_check: Stopwatch::start(),
+        }
+    }
+
+    /// Takes the programs off interfaces that the settings do not name any more.
+    pub(super) async fn detach_unnamed(&self) -> anyhow::Result<()> {
+        for slot in self.kernel.interfaces()? {
+            let named = self
+                .ports
+                .iter()
+                .any(|port| port.settings.name == slot.name);
+            if named {
+                continue;
+            }
+            warn!(
+                interface = slot.name,
+                "not in the settings any more: enforcement taken off"
+            );
+            self.kernel.detach(&slot.name)?;
+            let (near, far) = Pair::names(slot.ifindex);
+            self.links.remove(&near).await?;
+            self.links.remove(&far).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every interface once: attaches, starts workers, gives up what has gone.
+    /// `judge`: whether endpoints exist.
+    pub(super) async fn look(&mut self, judge: bool) {
+        let check_links = self.link_check.elapsed() >= LINK_CHECK_INTERVAL;
+        if check_links {
+            self.link_check = Stopwatch::start();
+        }
+        let mut ports = std::mem::take(&mut self.ports);
+        for port in &mut ports {
+            self.look_at(port, judge, check_links).await;
+        }
+        self.ports = ports;
+        self.show();
+    }
+
+    async fn look_at(&self, port: &mut Port, judge: bool, check_link: bool) {
+        let name = port.settings.name.clone();
+        let link = match self.links.find(&name).await {
+            Ok(link) => link,
+            Err(error) => {
+                port.problem = Some(error.to_string());
+                return;
+            }
+        };
+        if let Some(live) = &port.live {
+            let gone = link.as_ref().map(|link| link.index) != Some(live.link.index);
+            let lost = !gone && check_link && self.has_lost_its_link(&name);
+            if gone || lost {
+                warn!(interface = name, gone, "interface lost");
+                self.surroundings.notify(What::InterfaceLost {
+                    interface: name.clone(),
+                });
+                self.give_up(port).await;
+            }
+        }
+        let Some(link) = link else {
+            if port.problem.as_deref() != Some("no such interface") {
+                warn!(interface = name, "no such interface; waiting for it");
+            }
+            port.problem = Some("no such interface".to_owned());
+            return;
+        };
+        if port.live.is_none() && port.patience.is_over() {
+            match self.attach(&port.settings, link, judge).await {
+                Ok(live) => {
+                    port.live = Some(live);
+                    port.patience = Patience::default();
+                    port.problem = None;
+                }
+                Err(error) => {
+                    let problem = format!("{error:#}");
+                    warn!(
+                        interface = name,
+                        problem, "interface not attached; trying again"
+                    );
+                    port.problem = Some(problem);
+                    port.patience.fail();
+                }
+            }
+        }
+        if let Some(live) = &mut port.live {
+            self.keep_workers(&port.settings, live).await;
+        }
+    }
+
+    /// Whether somebody has taken our program off or put another one in its place.
+    fn has_lost_its_link(&self, name: &str) -> bool {
+        self.kernel.interfaces().is_ok_and(|slots| {
+            let slot = slots.iter().find(|slot| slot.name == name);
+            slot.is_none_or(|slot| slot.mode.is_none())
+        })
+    }
+
+    async fn attach(
+        &self,
+        settings: &settings::Interface,
+        link: Link,
+        judge: bool,
+    ) -> anyhow::Result<Live> {
+        let queues = link.queues.min(PALISADE_MAX_QUEUES);
+        if queues < link.queues {
+            let all = link.queues;
+            warn!(
+                interface = settings.name,
+                queues,
+                all,
+                "packets of queues beyond the limit \
+                that need a worker follow when_workers_fail"
+            );
+        }
+        let pair = self.links.make_pair(link.index, queues).await?;
+        let packet_bytes = link.mtu.saturating_add(LINK_HEADER_BYTES);
+        let frame_bytes = if packet_bytes <= WorkerSettings::packet_bytes_max(FRAME_BYTES) {
+            FRAME_BYTES
+        } else {
+            FRAME_BYTES_LARGE
+        };
+        let spec = InterfaceSpec {
+            name: settings.name.clone(),
+            mode: mode(settings.mode),
+            when_workers_fail: action(settings.when_workers_fail),
+            encapsulated: action(settings.encapsulated),
+            judge,
+            give_back_far_ifindex: Some(pair.far_index),
+            queues,
+            frame_bytes_max: WorkerSettings::packet_bytes_max(frame_bytes),
+        };
+        let kernel = self.kernel.clone();
+        let attached = tokio::task::spawn_blocking(move || kernel.attach(&spec)).await??;
+        let mode = mode_label(attached.mode);
+        info!(
+            interface = settings.name,
+            mode,
+            queues,
+            slot = attached.slot,
+            "interface attached"
+        );
+        if let Some(why) = &attached.fell_back {
+            warn!(
+                interface = settings.name,
+                mode, why, "fell back to another mode"
+            );
+        }
+        accounts::settle(&self.kernel, attached.slot)?;
+        self.surroundings.notify(What::InterfaceAttached {
+            interface: settings.name.clone(),
+            mode: mode.to_owned(),
+        });
+        let shop = Shop {
+            kernel: self.kernel.clone(),
+            tables: Arc::clone(&self.tables),
+            fragments: Arc::new(FragmentTable::new()),
+            events: self.events.clone(),
+        };
+        let seats = (0..queues).map(|_| Seat::default()).collect();
+        Ok(Live {
+            link,
+            attached,
+            pair,
+            frame_bytes,
+            shop,
+            seats,
+        })
+    }
+
+    /// Stops the workers of an interface that has gone, and removes its pair.
+    async fn give_up(&self, port: &mut Port) {
+        let Some(live) = port.live.take() else { return };
+        for (queue, _) in (0_u32..).zip(&live.seats) {
+            self.dismiss((live.attached.slot, queue)).await;
+        }
+        for name in [&live.pair.near, &live.pair.far] {
+            if let Err(error) = self.links.remove(name).await {
+                warn!(%error, "give-back pair left behind");
+            }
+        }
+    }
+
+    async fn dismiss(&self, seat: (u16, u32)) {
+        if let Some(worker) = self.roster.dismiss(seat) {
+            // Dropping waits for the thread. A panic there has been reported by the worker.
+            let _ = tokio::task::spawn_blocking(move || drop(worker)).await;
+        }
+    }
+
+    /// Starts the workers that do not run.
+    async fn keep_workers(&self, settings: &settings::Interface, live: &mut Live) {
+        let slot = live.attached.slot;
+        let cpus = cpus();
+        for (queue, seat) in (0_u32..).zip(&mut live.seats) {
+            let place = (slot, queue);
+            if let Some(worker) = self.roster.get(place) {
+                if worker.is_alive() {
+                    let started = seat.started.get_or_insert_with(Stopwatch::start);
+                    if started.elapsed() > RECOVERED_AFTER {
+                        seat.patience = Patience::default();
+                    }
+                    continue;
+                }
+                let problem = worker.failure().unwrap_or_else(|| "it ended".to_owned());
+                drop(worker);
+                warn!(
+                    interface = settings.name,
+                    queue, problem, "worker died; starting it again"
+                );
+                let interface = settings.name.clone();
+                let notice = What::WorkerDied {
+                    interface,
+                    queue,
+                    problem: problem.clone(),
+                };
+                self.surroundings.notify(notice);
+                seat.problem = Some(problem);
+                seat.patience.fail();
+                self.dismiss(place).await;
+            }
+            if !seat.patience.is_over() {
+                continue;
+            }
+            let wanted = WorkerSettings {
+                interface: settings.name.clone(),
+                ifindex: live.link.index,
+                slot,
+                queue,
+                cpu: cpu_of(queue, &cpus),
+                zero_copy: settings.zero_copy,
+                give_back: live.pair.near.clone(),
+                give_back_queue: queue,
+                shim: live.attached.shim_token,
+                frame_count: FRAME_COUNT,
+                frame_bytes: live.frame_bytes,
+            };
+            let shop = live.shop.clone();
+            let started = tokio::task::spawn_blocking(move || shop.start(wanted)).await;
+            match started
+                .map_err(anyhow::Error::from)
+                .and_then(|worker| Ok(worker?))
+            {
+                Ok(worker) => {
+                    let zero_copy = worker.zero_copy();
+                    info!(
+                        interface = settings.name,
+                        queue, zero_copy, "worker started"
+                    );
+                    let interface = settings.name.clone();
+                    self.surroundings
+                        .notify(What::WorkerStarted { interface, queue });
+                    seat.zero_copy = zero_copy;
+                    seat.problem = None;
+                    seat.started = Some(Stopwatch::start());
+                    self.roster.seat(place, worker);
+                }
+                Err(error) => {
+                    let problem = format!("{error:#}");
+                    warn!(
+                        interface = settings.name,
+                        queue, problem, "worker not started"
+                    );
+                    seat.problem = Some(problem);
+                    seat.patience.fail();
+                }
+            }
+        }
+    }
+
+    /// Tells the board what is alive.
+    fn show(&self) {
+        let alive = self.roster.alive();
+        let status = |port: &Port| {
+            let Some(live) = &port.live else {
+                return InterfaceStatus {
+                    name: port.settings.name.clone(),
+                    problem: port.problem.clone(),
+                    ..InterfaceStatus::default()
+                };
+            };
+            let slot = live.attached.slot;
+            let workers_alive = alive.iter().filter(|(of, _)| *of == slot).count();
+            InterfaceStatus {
+                name: port.settings.name.clone(),
+                attached: true,
+                mode: mode_label(live.attached.mode).to_owned(),
+                fell_back: live.attached.fell_back.clone(),
+                queues: u32::try_from(live.seats.len()).unwrap_or(u32::MAX),
+                workers_alive: u32::try_from(workers_alive).unwrap_or(u32::MAX),
+                zero_copy: !live.seats.is_empty() && live.seats.iter().all(|seat| seat.zero_copy),
+                problem: live.seats.iter().find_map(|seat| seat.problem.clone()),
+            }
+        };
+        self.board
+            .set_interfaces(self.ports.iter().map(status).collect());
+        self.board
+            .worker_events_lost
+            .store(self.roster.events_lost(), Ordering::Relaxed);
+    }
+
+    /// Looks again and again until told to stop.
+    pub(super) async fn run(mut self, stop: CancellationToken, judge: impl Fn() -> bool) -> Self {
+        let mut changes = self.links.changes();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return self,
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        tokio::time::sleep(LOOK_INTERVAL).await;
+                    }
+                    self.renew_addresses().await;
+                }
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            }
+            self.look(judge()).await;
+        }
+    }
+
+    async fn renew_addresses(&self) {
+        match self.links.addresses().await {
+            Ok(addresses) => self.surroundings.node_addresses.store(Arc::new(addresses)),
+            Err(error) => warn!(%error, "addresses of this node not renewed"),
+        }
+    }
+
+    /// Stops every worker. Programs and pairs stay: enforcement goes on.
+    pub(super) async fn stop_workers(self) {
+        for seat in self.roster.alive() {
+            self.dismiss(seat).await;
+        }
+    }
+}
+
+fn mode(mode: settings::Mode) -> Mode {
+    match mode {
+        settings::Mode::Native => Mode::Native,
+        settings::Mode::Generic => Mode::Generic,
+        settings::Mode::Auto => Mode::Auto,
+    }
+}
+
+fn mode_label(mode: AttachedMode) -> &'static str {
+    match mode {
+        AttachedMode::Native => "native",
+        AttachedMode::Generic => "generic",
+    }
+}
+
+fn action(action: settings::Action) -> Action {
+    match action {
+        settings::Action::Pass => Action::Pass,
+        settings::Action::Drop => Action::Drop,
+    }
+}
+
+/// The CPUs that we may run on.
+fn cpus() -> Vec<usize> {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|cpu| allowed.is_set(*cpu))
+        .collect()
+}
+
+fn cpu_of(queue: u32, cpus: &[usize]) -> Option<usize> {
+    let index = usize::try_from(queue).ok()?.checked_rem(cpus.len())?;
+    cpus.get(index).copied()
+}

@@ -1,0 +1,526 @@
+//! Policies from documents to what packets are judged by.
+//!
+//! ```text
+//! directory, API -> book (which documents) -> compile -> store -> publish -> answer
+//! ```
+//!
+//! Publishing goes from the workers to the kernel: their snapshot first, then the kernel's endpoint
+//! table, then one store of the generation. A remembered verdict counts only under the generation
+//! in force, so each packet on the way is judged by the old policies or by the new ones, never by
+//! half of each.
+
+mod book;
+mod publish;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use palisade_config::{
+    policy::{Document, NetworkPolicy},
+    settings::{Endpoint, PolicySettings},
+    types::PortProtocol,
+};
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use self::book::{Assembled, Book, Clash, File, Found, Name, cut_out};
+pub use self::publish::{Adoption, NoWorkers, Published, Publisher, Staged};
+use crate::{
+    bans::{Bans, Surroundings},
+    core::{
+        Applied, PolicyFileFault, PolicyFileState, PolicyFileStatus, PolicyRefusal, PolicySource,
+        Refusal, StoredPolicy, What,
+    },
+    store::{PolicyChange, PolicyRecord, StoredPolicies},
+};
+
+/// Largest file of the policy directory that is read.
+const FILE_BYTES_MAX: u64 = 3 << 20;
+
+/// Everything that decides about policies.
+#[derive(Debug)]
+pub struct Policies {
+    directory: PathBuf,
+    bans: Bans,
+    surroundings: Surroundings,
+    publisher: Publisher,
+    /// Held over a whole change: changes of policies have an order.
+    book: Mutex<Book>,
+    /// What the book says, for readers that do not wait.
+    view: ArcSwap<View>,
+}
+
+/// What readers see.
+#[derive(Debug, Default)]
+struct View {
+    policies: Vec<StoredPolicy>,
+    files: Vec<PolicyFileStatus>,
+}
+
+impl Policies {
+    /// Reads what the store holds; nothing is published before [`Self::publish_first`].
+    pub fn new(
+        settings: &PolicySettings,
+        endpoints: &[Endpoint],
+        stored: StoredPolicies,
+        bans: Bans,
+        surroundings: Surroundings,
+        publisher: Publisher,
+    ) -> Self {
+        let mut book = Book {
+            endpoints: endpoints.into(),
+            dialect: settings.dialect,
+            files: BTreeMap::new(),
+            api: BTreeMap::new(),
+        };
+        for (key, record) in stored.policies {
+            match stored_policy(&key, &record) {
+                Some((name, applied)) => {
+                    book.api.insert(name, applied);
+                }
+                None => warn!(policy = key, "a stored policy cannot be read any more"),
+            }
+        }
+        for (name, text) in stored.files {
+            if let Ok(good) = book::read(text.as_bytes()) {
+                let good = Some(Arc::new(good));
+                book.files.insert(
+                    name,
+                    File {
+                        good,
+                        ..File::default()
+                    },
+                );
+            }
+        }
+        Self {
+            directory: settings.directory.clone(),
+            bans,
+            surroundings,
+            publisher,
+            book: Mutex::new(book),
+            view: ArcSwap::default(),
+        }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub fn published(&self) -> Arc<Published> {
+        self.publisher.published()
+    }
+
+    pub fn always_open(&self) -> &[PortProtocol] {
+        self.publisher.always_open()
+    }
+
+    pub fn list(&self) -> Vec<StoredPolicy> {
+        self.view.load().policies.clone()
+    }
+
+    pub fn files(&self) -> Vec<PolicyFileStatus> {
+        self.view.load().files.clone()
+    }
+
+    /// Reads the directory, and gives what it and the store hold to workers that will start.
+    /// [`Self::publish_first`] puts it in force.
+    pub async fn prepare(&self) -> Result<Staged, Refusal> {
+        let mut book = self.book.lock().await;
+        let (next, _) = book.with_files(&self.find_files(&book).await?);
+        self.report(&book, &next);
+        let assembled = next
+            .assemble()
+            .map_err(|clash| unavailable(clash.fault.message))?;
+        let changes = file_changes(&book, &next);
+        let generation = self.store(changes).await?;
+        *book = next;
+        self.show(&book);
+        Ok(self.publisher.stage(assembled, generation))
+    }
+
+    /// Puts in force what [`Self::prepare`] staged.
+    pub async fn publish_first(&self, staged: Staged) -> Result<(), Refusal> {
+        let _book = self.book.lock().await;
+        self.publish(staged).await
+    }
+
+    /// Looks at the directory again; publishes only what changed.
+    pub async fn reload(&self) -> Result<(), Refusal> {
+        let mut book = self.book.lock().await;
+        let (next, changed) = book.with_files(&self.find_files(&book).await?);
+        self.report(&book, &next);
+        if changed {
+            let assembled = next.assemble().map_err(|clash| {
+                let problem = clash.fault.message;
+                warn!(
+                    problem,
+                    "policies cannot be compiled; the old ones stay in force"
+                );
+                unavailable(problem)
+            })?;
+            self.put_in_force(assembled, file_changes(&book, &next))
+                .await?;
+        }
+        *book = next;
+        self.show(&book);
+        Ok(())
+    }
+
+    async fn find_files(&self, book: &Book) -> Result<Found, Refusal> {
+        let directory = self.directory.clone();
+        let found = tokio::task::spawn_blocking(move || read_files(&directory))
+            .await
+            .map_err(|error| unavailable(format!("reading the policy directory: {error}")))?;
+        Ok(found.unwrap_or_else(|error| {
+            // A directory that cannot be read is no reason to lift what it held.
+            warn!(directory = %self.directory.display(), error, "policy directory unreadable");
+            book.files
+                .keys()
+                .map(|name| (name.clone(), Err(error.clone())))
+                .collect()
+        }))
+    }
+
+    /// Takes documents from the API, all or none.
+    pub async fn apply(&self, text: String, dry_run: bool) -> Result<Applied, PolicyRefusal> {
+        let good = book::read(text.as_bytes()).map_err(PolicyRefusal::Faults)?;
+        let mut policies: Vec<(Name, &NetworkPolicy)> = Vec::new();
+        for (index, document) in good.documents.iter().enumerate() {
+            match document {
+                Document::NetworkPolicy(policy) => {
+                    policies.push(((policy.namespace.clone(), policy.name.clone()), policy));
+                }
+                Document::Namespace(_) | Document::Pod(_) | Document::Node(_) => {
+                    let message = "only NetworkPolicy documents can be applied".to_owned();
+                    let mut fault = book::fault(Default::default(), message);
+                    fault.document = index;
+                    fault.field = "kind".to_owned();
+                    fault.hint = Some("inventory comes from the policy directory".to_owned());
+                    return Err(PolicyRefusal::Faults(vec![fault]));
+                }
+            }
+        }
+        let mut book = self.book.lock().await;
+        let mut next = book.clone();
+        let mut outcome = Applied::default();
+        let mut changes = Vec::new();
+        for (name, policy) in policies {
+            let key = format!("{}/{}", name.0, name.1);
+            let old = book.api.get(&name);
+            let same = old.is_some_and(|old| is_same(&old.good.documents, policy));
+            let list = match old {
+                None => &mut outcome.created,
+                Some(_) if same => &mut outcome.unchanged,
+                Some(_) => &mut outcome.changed,
+            };
+            if !list.contains(&key) {
+                list.push(key.clone());
+            }
+            if same {
+                continue;
+            }
+            let record = PolicyRecord {
+                applied: self.surroundings.clock.now(),
+                text: cut_out(&text, policy.place.line),
+            };
+            let good = book::Good {
+                text: record.text.as_str().into(),
+                documents: vec![Document::NetworkPolicy(policy.clone())],
+            };
+            let applied = book::Applied {
+                good: Arc::new(good),
+                applied: record.applied,
+            };
+            next.api.insert(name, applied);
+            changes.push(PolicyChange::Put { key, record });
+        }
+        let assembled = next.assemble().map_err(|clash| conflict(&clash))?;
+        if !dry_run && !changes.is_empty() {
+            self.put_in_force(assembled, changes).await?;
+            *book = next;
+            self.show(&book);
+        }
+        outcome.generation = self.publisher.published().generation;
+        Ok(outcome)
+    }
+
+    /// Ends a policy that came through the API.
+    pub async fn delete(&self, namespace: &str, name: &str) -> Result<(), PolicyRefusal> {
+        let mut book = self.book.lock().await;
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut next = book.clone();
+        if next.api.remove(&key).is_none() {
+            let published = self.publisher.published();
+            return Err(match published.sources.get(&key) {
+                Some(PolicySource::File(file)) => Refusal::Conflict {
+                    message: format!(
+                        "policy {namespace}/{name} stands in file {file} of the policy \
+                         directory; remove it there"
+                    ),
+                },
+                _ => Refusal::NotFound {
+                    what: format!("policy {namespace}/{name}"),
+                },
+            }
+            .into());
+        }
+        let assembled = next.assemble().map_err(|clash| conflict(&clash))?;
+        let changes = vec![PolicyChange::Delete {
+            key: format!("{namespace}/{name}"),
+        }];
+        self.put_in_force(assembled, changes).await?;
+        *book = next;
+        self.show(&book);
+        Ok(())
+    }
+
+    /// Puts the kernel's tables right where they differ from what was published; returns how
+    /// many entries differed.
+    pub async fn reconcile(&self) -> Result<u64, Refusal> {
+        let _book = self.book.lock().await;
+        self.publisher.reconcile(&*self.surroundings.enforcer)
+    }
+
+    /// Durable first, then in force.
+    async fn put_in_force(
+        &self,
+        assembled: Assembled,
+        changes: Vec<PolicyChange>,
+    ) -> Result<(), Refusal> {
+        let generation = self.store(changes).await?;
+        self.publish(self.publisher.stage(assembled, generation))
+            .await
+    }
+
+    /// Makes changes durable under a new generation.
+    async fn store(&self, mut changes: Vec<PolicyChange>) -> Result<u32, Refusal> {
+        let generation = self.publisher.next_generation();
+        changes.push(PolicyChange::Generation(generation));
+        self.bans.store_policies(changes).await?;
+        Ok(generation)
+    }
+
+    async fn publish(&self, staged: Staged) -> Result<(), Refusal> {
+        self.publisher
+            .publish(&*self.surroundings.enforcer, staged)
+            .await?;
+        let published = self.publisher.published();
+        let generation = published.generation;
+        let policies = u64::try_from(published.policies.len()).unwrap_or(u64::MAX);
+        let endpoints = u64::try_from(published.endpoints.len()).unwrap_or(u64::MAX);
+        info!(generation, policies, endpoints, "tables published");
+        self.surroundings.notify(What::Generation {
+            generation,
+            policies,
+            endpoints,
+        });
+        Ok(())
+    }
+
+    /// Says which files broke and which are whole again.
+    fn report(&self, before: &Book, after: &Book) {
+        for (name, file) in &after.files {
+            let old = before.files.get(name);
+            if old.is_some_and(|old| old.faults == file.faults) {
+                continue;
+            }
+            for fault in &file.faults {
+                warn!(file = name, place = %fault, "policy file is broken; nothing of it changed");
+            }
+            if let Some(fault) = file.faults.first() {
+                let problem = fault.to_string();
+                let file = name.clone();
+                self.surroundings
+                    .notify(What::PolicyFileBroken { file, problem });
+            } else if old.is_some_and(|old| !old.faults.is_empty()) {
+                info!(file = name, "policy file is whole again");
+                self.surroundings
+                    .notify(What::PolicyFileInForce { file: name.clone() });
+            }
+        }
+    }
+
+    fn show(&self, book: &Book) {
+        self.view.store(Arc::new(view(book)));
+    }
+}
+
+fn view(book: &Book) -> View {
+    let mut policies = Vec::new();
+    let mut add = |good: &book::Good, source: &PolicySource, applied| {
+        for document in &good.documents {
+            if let Document::NetworkPolicy(policy) = document {
+                policies.push(StoredPolicy {
+                    namespace: policy.namespace.clone(),
+                    name: policy.name.clone(),
+                    source: source.clone(),
+                    document: cut_out(&good.text, policy.place.line),
+                    applied,
+                });
+            }
+        }
+    };
+    for (name, file) in &book.files {
+        if let Some(good) = &file.good {
+            add(good, &PolicySource::File(name.clone()), None);
+        }
+    }
+    for applied in book.api.values() {
+        add(&applied.good, &PolicySource::Api, Some(applied.applied));
+    }
+    policies.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    let files = book
+        .files
+        .iter()
+        .map(|(name, file)| file_status(name, file))
+        .collect();
+    View { policies, files }
+}
+
+fn file_status(name: &str, file: &File) -> PolicyFileStatus {
+    let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+    PolicyFileStatus {
+        file: name.to_owned(),
+        state: match (&file.good, file.faults.is_empty()) {
+            (_, true) => PolicyFileState::InForce,
+            (Some(_), false) => PolicyFileState::BrokenLastGoodInForce,
+            (None, false) => PolicyFileState::Broken,
+        },
+        documents: file
+            .good
+            .as_ref()
+            .map_or(0, |good| number(good.documents.len())),
+        faults: file
+            .faults
+            .iter()
+            .map(|fault| PolicyFileFault {
+                document: number(fault.document),
+                line: number(fault.line),
+                column: number(fault.column),
+                field: fault.field.clone(),
+                message: fault.message.clone(),
+                hint: fault.hint.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// What the store has to know after a look at the directory.
+fn file_changes(before: &Book, after: &Book) -> Vec<PolicyChange> {
+    let gone = before
+        .files
+        .keys()
+        .filter(|name| !after.files.contains_key(*name));
+    let gone = gone.map(|name| PolicyChange::FileGone { name: name.clone() });
+    let put = after.files.iter().filter_map(|(name, file)| {
+        let good = file.good.as_ref()?;
+        let old = before.files.get(name).and_then(|old| old.good.as_ref());
+        let same = old.is_some_and(|old| old.text == good.text);
+        (!same).then(|| PolicyChange::File {
+            name: name.clone(),
+            text: good.text.to_string(),
+        })
+    });
+    gone.chain(put).collect()
+}
+
+/// Reads the files of the policy directory; one that does not exist is empty.
+fn read_files(directory: &Path) -> Result<Found, String> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::new()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut found = Found::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        let wanted = [".yaml", ".yml", ".json"]
+            .iter()
+            .any(|ending| name.ends_with(ending));
+        if !wanted || name.starts_with('.') || path.is_dir() {
+            continue;
+        }
+        found.insert(name, read_file(&path));
+    }
+    Ok(found)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let length = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if length > FILE_BYTES_MAX {
+        return Err(format!(
+            "the file has {length} bytes, more than {FILE_BYTES_MAX}"
+        ));
+    }
+    std::fs::read(path).map_err(|error| error.to_string())
+}
+
+/// A stored policy as the book has it: the document of the stored text that bears the key.
+fn stored_policy(key: &str, record: &PolicyRecord) -> Option<(Name, book::Applied)> {
+    let good = book::read(record.text.as_bytes()).ok()?;
+    let document = good.documents.into_iter().find(|document| match document {
+        Document::NetworkPolicy(policy) => key == format!("{}/{}", policy.namespace, policy.name),
+        _ => false,
+    })?;
+    let Document::NetworkPolicy(policy) = &document else {
+        return None;
+    };
+    let name = (policy.namespace.clone(), policy.name.clone());
+    let good = Arc::new(book::Good {
+        text: good.text,
+        documents: vec![document],
+    });
+    Some((
+        name,
+        book::Applied {
+            good,
+            applied: record.applied,
+        },
+    ))
+}
+
+/// Whether a document says what `policy` says, wherever it stands in its text.
+fn is_same(documents: &[Document], policy: &NetworkPolicy) -> bool {
+    let anywhere = |policy: &NetworkPolicy| format!("{:?}", placeless(policy));
+    documents.iter().any(|document| match document {
+        Document::NetworkPolicy(old) => anywhere(old) == anywhere(policy),
+        _ => false,
+    })
+}
+
+fn placeless(policy: &NetworkPolicy) -> NetworkPolicy {
+    let mut policy = policy.clone();
+    policy.place = Default::default();
+    for rule in policy.ingress.iter_mut().chain(&mut policy.egress) {
+        rule.place = Default::default();
+        for peer in &mut rule.peers {
+            match peer {
+                palisade_config::policy::Peer::Block(block) => block.place = Default::default(),
+                palisade_config::policy::Peer::Pods { place, .. } => *place = Default::default(),
+            }
+        }
+    }
+    policy
+}
+
+fn conflict(clash: &Clash) -> PolicyRefusal {
+    Refusal::Conflict {
+        message: clash.fault.message.clone(),
+    }
+    .into()
+}
+
+fn unavailable(message: String) -> Refusal {
+    Refusal::Unavailable { message }
+}
