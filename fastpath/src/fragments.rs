@@ -146,7 +146,7 @@ impl FragmentTable {
 }
 
 /// One word: tag 32, expiry in seconds 15, present 1, pass 1, reason 5, end of header 10 (in units
-/// of eight bytes, rounded up).
+/// of eight bytes, rounded up: more than any frame holds).
 #[derive(Clone, Copy)]
 struct Entry(u64);
 
@@ -178,14 +178,19 @@ impl Entry {
     }
 
     /// Seconds that this entry has left. The clock of an entry goes round every nine hours: times
-    /// further ahead than an entry can live are past ones.
+    /// further ahead than an entry can live are past ones, but for the second by which the clock of
+    /// the worker that asks may be behind.
     const fn remaining(self, now: Now) -> u64 {
         if self.0 & Self::PRESENT == 0 {
             return 0;
         }
-        let expiry = self.0 >> Self::EXPIRY_SHIFT & Self::EXPIRY_MASK;
+        let expiry = (self.0 >> Self::EXPIRY_SHIFT) & Self::EXPIRY_MASK;
         let left = expiry.wrapping_sub(now.seconds()) & Self::EXPIRY_MASK;
-        if left <= LIFETIME_SECONDS { left } else { 0 }
+        if left <= LIFETIME_SECONDS + 1 {
+            left
+        } else {
+            0
+        }
     }
 
     fn lead(self) -> Option<Lead> {
@@ -207,3 +212,6 @@ const _: () = assert!(
     Reason::COUNT <= 32,
     "a reason fits in five bits of an entry"
 );
+
+#[cfg(test)]
+mod tests;

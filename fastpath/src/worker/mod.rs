@@ -35,6 +35,7 @@ pub const BATCH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
     pub interface: String,
+    /// The interface as the kernel program knows it: sockets are bound by name, and names move.
     pub ifindex: u32,
     pub slot: u16,
     pub queue: u32,
@@ -76,6 +77,8 @@ pub enum SpawnError {
     Layout(#[from] LayoutError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("{interface} is not the interface with index {ifindex} any more")]
+    Renamed { interface: String, ifindex: u32 },
     #[error("the socket of {interface} queue {queue} was not taken by the kernel program's map")]
     Register {
         interface: String,

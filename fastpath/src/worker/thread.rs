@@ -8,7 +8,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    net::{AddressFamily, SocketType, netdevice::name_to_index},
+    thread::{CpuSet, sched_setaffinity},
+};
 use tracing::{error, info, warn};
 
 use super::{Engine, Figures, GiveBack, Intake, Ports, SpawnError, WorkerSettings, shared::Shared};
@@ -53,6 +56,7 @@ pub fn spawn(
         layout,
         settings.zero_copy,
     )?;
+    check_name(&settings)?;
     let zero_copy = intake.is_zero_copy();
     let fell_back = intake.fell_back().map(str::to_owned);
     if let Some(reason) = &fell_back {
@@ -86,6 +90,19 @@ pub fn spawn(
     worker.zero_copy = zero_copy;
     worker.fell_back = fell_back;
     Ok(worker)
+}
+
+/// Whether what was bound to by name is what was meant.
+fn check_name(settings: &WorkerSettings) -> Result<(), SpawnError> {
+    let found = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
+        .and_then(|socket| name_to_index(socket, &settings.interface));
+    if found == Ok(settings.ifindex) {
+        return Ok(());
+    }
+    Err(SpawnError::Renamed {
+        interface: settings.interface.clone(),
+        ifindex: settings.ifindex,
+    })
 }
 
 impl<I: Intake + 'static, G: GiveBack + 'static> Engine<I, G> {
