@@ -218,7 +218,7 @@ fn attach_tc(
 
 /// The pinned link, if it is still on this interface. One that is not is taken away: its interface
 /// has gone, and its index may be another interface's now.
-pub(crate) fn live_link(pin: &Path, ifindex: u32) -> Result<Option<Link>, LoadError> {
+fn live_link(pin: &Path, ifindex: u32) -> Result<Option<Link>, LoadError> {
     let opened = Link::from_pin(pin).map_err(|source| pin_failed("open", pin, source))?;
     let Some(link) = opened else { return Ok(None) };
     let on = link
@@ -231,7 +231,17 @@ pub(crate) fn live_link(pin: &Path, ifindex: u32) -> Result<Option<Link>, LoadEr
     Ok(None)
 }
 
-pub(crate) fn unpin(pin: &Path) -> Result<(), LoadError> {
+/// Ends a pinned link, whoever else holds it. False: there was none.
+pub(crate) fn take_off(pin: &Path) -> Result<bool, LoadError> {
+    let opened = Link::from_pin(pin).map_err(|source| pin_failed("open", pin, source))?;
+    let Some(link) = opened else { return Ok(false) };
+    // A link whose interface has gone is detached already.
+    let _gone = link.detach();
+    unpin(pin)?;
+    Ok(true)
+}
+
+fn unpin(pin: &Path) -> Result<(), LoadError> {
     std::fs::remove_file(pin).map_err(|source| pin_failed("remove", pin, source))
 }
 

@@ -8,7 +8,7 @@ use crate::{
     AlwaysOpen, Attached, BanTable, Counters, EndpointTable, EventRing, FlowTable, Heartbeats,
     InterfaceSlot, InterfaceSpec, LearnedTable, LoadError, Programs, SocketMap, StateCell,
     TableError, WorkerCounters,
-    attach::{self, Target, attached_mode, unpin},
+    attach::{self, Target, attached_mode},
     interface::{
         FoundSlot, Slots, decode_action, find_slot, read_slot, resolve, slot_name, used_slots,
         write_slot,
@@ -124,27 +124,19 @@ impl Kernel {
         let FoundSlot::Known(slot, interface) = find_slot(&self.inner.slots, name)? else {
             return Ok(());
         };
+        let mut tcx = false;
         for kind in LinkPin::ALL {
-            let pin = self.inner.pins.link(kind, slot);
-            let failed = |operation| {
-                let path = pin.clone();
-                move |source| LoadError::Path {
-                    operation,
-                    path,
+            tcx |= attach::take_off(&self.inner.pins.link(kind, slot))? && kind == LinkPin::Egress;
+        }
+        if !tcx {
+            detach_filter(interface.ifindex, Place::TcEgress).map_err(|source| {
+                LoadError::Attach {
+                    program: crate::programs::EGRESS,
+                    interface: name.to_owned(),
                     source,
                 }
-            };
-            if let Some(link) = crate::sys::link::Link::from_pin(&pin).map_err(failed("open"))? {
-                // A link whose interface has gone is detached already.
-                let _gone = link.detach();
-                unpin(&pin)?;
-            }
+            })?;
         }
-        detach_filter(interface.ifindex, Place::TcEgress).map_err(|source| LoadError::Attach {
-            program: crate::programs::EGRESS,
-            interface: name.to_owned(),
-            source,
-        })?;
         write_slot(&self.inner.slots, slot, &Interface::default())?;
         Ok(())
     }

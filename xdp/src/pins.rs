@@ -48,6 +48,10 @@ impl LinkPin {
         }
     }
 
+    pub(crate) fn name(self, slot: u16) -> String {
+        format!("{}{slot}", self.stem())
+    }
+
     /// Whether a file of this name in a version directory is a link.
     pub(crate) fn is_name(name: &str) -> bool {
         Self::ALL.iter().any(|pin| {
@@ -75,7 +79,7 @@ impl Pins {
     }
 
     pub(crate) fn link(&self, pin: LinkPin, slot: u16) -> PathBuf {
-        self.directory.join(format!("{}{slot}", pin.stem()))
+        self.directory.join(pin.name(slot))
     }
 
     pub(crate) fn exists(&self) -> bool {

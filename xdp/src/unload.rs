@@ -4,12 +4,13 @@ use std::{fs, io, path::Path};
 
 use crate::{
     LoadError,
+    attach::take_off,
     interface::{Slots, slot_name, used_slots},
     object::names,
     pins::{LinkPin, is_bpffs},
     sys::{
         get_pinned,
-        link::{Link, Place, detach_filter},
+        link::{Place, detach_filter},
         map::Map,
     },
 };
@@ -50,22 +51,20 @@ pub fn unload(pin_directory: &Path) -> Result<Unloaded, LoadError> {
 }
 
 fn unload_version(directory: &Path, unloaded: &mut Unloaded) -> Result<(), LoadError> {
-    let names = entries(directory)?;
+    let mut names = entries(directory)?;
     // Filters of kernels without tcx hang on interfaces by index, which only the slots know. A map
     // of another version has other slots; then the names stay unknown.
     if let Some(slots) = open_slots(directory) {
-        for (_, interface) in used_slots(&slots)? {
-            detach_filter(interface.ifindex, Place::TcEgress)
-                .map_err(|source| failed("detach the filter of", directory, source))?;
+        for (slot, interface) in used_slots(&slots)? {
+            if !names.contains(&LinkPin::Egress.name(slot)) {
+                detach_filter(interface.ifindex, Place::TcEgress)
+                    .map_err(|source| failed("detach the filter of", directory, source))?;
+            }
             unloaded.interfaces.push(slot_name(&interface));
         }
     }
-    for name in names.iter().filter(|name| LinkPin::is_name(name)) {
-        let path = directory.join(name);
-        if let Some(link) = Link::from_pin(&path).map_err(|source| failed("open", &path, source))? {
-            // A link whose interface has gone is detached already.
-            let _gone = link.detach();
-        }
+    for link in names.extract_if(.., |name| LinkPin::is_name(name)) {
+        unloaded.pins += usize::from(take_off(&directory.join(link))?);
     }
     for name in &names {
         let path = directory.join(name);

@@ -151,6 +151,9 @@ const FILTER_PRIORITY: u32 = 0x9a11;
 const FILTER_HANDLE: u32 = 1;
 
 fn hook(ifindex: u32, place: Place) -> io::Result<bpf_tc_hook> {
+    // libbpf writes to standard error what it also returns, and "no such filter" is no news.
+    // SAFETY: no function, which turns the messages off, has no requirements.
+    unsafe { libbpf_sys::libbpf_set_print(None) };
     Ok(bpf_tc_hook {
         sz: size_of::<bpf_tc_hook>() as u64,
         ifindex: signed(ifindex)?,
