@@ -5,3 +5,4 @@ mod data;
 mod invalid;
 mod oracle;
 mod random;
+mod reading;
