@@ -209,3 +209,45 @@ pub(crate) fn detach_filter(ifindex: u32, place: Place) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use palisade_lab::Lab;
+
+    use super::{Place, attach_filter, detach_filter};
+    use crate::{Kernel, programs::EGRESS};
+
+    /// The way of kernels before 6.6, which newer ones still go.
+    #[test]
+    fn filters_are_replaced_and_removed() {
+        if !palisade_lab::require_root() {
+            return;
+        }
+        let lab = Lab::new().expect("a lab can be built");
+        let pins = format!("/sys/fs/bpf/palisade-test-filter-{}", std::process::id());
+        let kernel = Kernel::open(pins.as_ref()).expect("the maps can be made");
+        let filters = || {
+            lab.edge
+                .run("tc filter show dev up0 egress")
+                .expect("shown")
+        };
+        lab.edge
+            .enter(|| {
+                let ifindex = crate::interface::index("up0").expect("there");
+                let programs = kernel.load_programs(0).expect("loaded");
+                let program = programs.fd(EGRESS).expect("loaded");
+                for round in ["the first time", "in its own place"] {
+                    attach_filter(program, ifindex, Place::TcEgress).expect(round);
+                    assert_eq!(filters().matches("direct-action").count(), 1, "{round}");
+                }
+                assert!(detach_filter(ifindex, Place::TcEgress).expect("no error"));
+                assert!(!filters().contains("palisade_egress"));
+                assert!(
+                    !detach_filter(ifindex, Place::TcEgress).expect("no error"),
+                    "none left"
+                );
+            })
+            .expect("the namespace is there");
+        crate::unload(pins.as_ref()).expect("it can be unloaded");
+    }
+}
