@@ -21,6 +21,7 @@ mod model;
 pub mod oracle;
 mod read;
 mod set;
+mod warn;
 mod yaml;
 
 pub use self::{
@@ -34,6 +35,7 @@ pub use self::{
         Place, PortRule, PortSpec, Rule, Selector, Traffic,
     },
     set::PolicySet,
+    warn::{Trap, Warning, warnings},
 };
 
 #[cfg(test)]

@@ -117,6 +117,8 @@ pub struct NetworkPolicy {
     pub ingress_isolated: bool,
     /// Whether selected pods are isolated for egress.
     pub egress_isolated: bool,
+    /// Whether the two above come from the default, `policyTypes` being absent.
+    pub types_defaulted: bool,
     /// As written, even where `policyTypes` leaves the direction out.
     pub ingress: Vec<Rule>,
     pub egress: Vec<Rule>,

@@ -4,9 +4,6 @@
 //! peers and ports in the order in which a person would read them, has its own
 //! reading of selectors and prefixes, and says which item allowed a connection.
 //! `explain` shows that; the tests hold the compiled form against it.
-//!
-//! The numbers N1 to N21 in the comments are the rules of the specification as
-//! `docs/POLICY.md` lists them.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -66,11 +63,11 @@ pub fn decide(
     peer: IpAddr,
     traffic: Traffic,
 ) -> Judgement {
-    // N21: host-network pods own no address, so nothing here is about them.
+    // Host-network pods own no address, so nothing here is about them.
     let Some(pod) = inventory.pod_at(endpoint) else {
         return open(None);
     };
-    // N4: a pod is isolated for a direction once a policy of that type selects it.
+    // A pod is isolated for a direction once a policy of that type selects it.
     let isolating: Vec<_> = policies
         .iter()
         .filter(|policy| isolates(policy, direction, pod))
@@ -86,7 +83,7 @@ pub fn decide(
         traffic,
     };
     let allowed_by = question.always_allowed(direction).or_else(|| {
-        // N5: policies add up; the first that allows is as good as any.
+        // Policies add up; the first that allows is as good as any.
         isolating
             .iter()
             .find_map(|policy| question.policy(policy, direction))
@@ -112,7 +109,7 @@ fn open(pod: Option<&Pod>) -> Judgement {
     }
 }
 
-/// N1, N4: the policy is of the pod's namespace, isolates the direction and its
+/// The policy is of the pod's namespace, isolates the direction and its
 /// selector selects the pod.
 fn isolates(policy: &NetworkPolicy, direction: Direction, pod: &Pod) -> bool {
     policy.namespace == pod.namespace
@@ -129,7 +126,7 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// N20: neither a pod's traffic to itself nor its node's to it can be forbidden.
+    /// Neither a pod's traffic to itself nor its node's to it can be forbidden.
     fn always_allowed(&self, direction: Direction) -> Option<AllowedBy> {
         if self.pod.own_addresses().contains(&self.peer) {
             return Some(AllowedBy::Itself);
@@ -142,7 +139,7 @@ impl Question<'_> {
     }
 
     fn policy(&self, policy: &NetworkPolicy, direction: Direction) -> Option<AllowedBy> {
-        // N6: no rules, nothing allowed.
+        // No rules, nothing allowed.
         policy
             .rules(direction)
             .iter()
@@ -160,7 +157,7 @@ impl Question<'_> {
             })
     }
 
-    /// N7: a peer and a port must match; an empty list matches everything (N6).
+    /// A peer and a port must match; an empty list matches everything.
     fn rule(
         &self,
         policy: &NetworkPolicy,
@@ -187,8 +184,8 @@ impl Question<'_> {
     fn peer(&self, policy: &NetworkPolicy, peer: &Peer) -> bool {
         match peer {
             Peer::Block(block) => self.block(block),
-            // N8: both selectors of one item must match. N9: without a namespace
-            // selector the policy's own namespace is meant.
+            // Both selectors of one item must match. Without a namespace selector
+            // the policy's own namespace is meant.
             Peer::Pods {
                 namespaces, pods, ..
             } => {
@@ -209,8 +206,8 @@ impl Question<'_> {
         }
     }
 
-    /// N11: `except` takes from its own block only. N13: whether a block can mean
-    /// a pod or a node is the dialect's choice.
+    /// `except` takes from its own block only. Whether a block can mean a pod or a
+    /// node is the dialect's choice.
     fn block(&self, block: &IpBlock) -> bool {
         let managed = self.inventory.pod_at(self.peer).is_some()
             || self
@@ -224,7 +221,7 @@ impl Question<'_> {
             && !block.except.iter().any(|except| within(self.peer, except))
     }
 
-    /// N14 to N16. N23: what has no ports matches no port.
+    /// An item speaks of one protocol; what has no ports matches no item.
     fn port(&self, rule: &PortRule, direction: Direction) -> bool {
         let Traffic::Port(protocol, number) = self.traffic else {
             return false;
@@ -250,8 +247,8 @@ impl Question<'_> {
     }
 }
 
-/// N2: every label and every expression must hold.
-fn selects(selector: &Selector, labels: &BTreeMap<String, String>) -> bool {
+/// Every label and every expression must hold.
+pub(super) fn selects(selector: &Selector, labels: &BTreeMap<String, String>) -> bool {
     for (key, wanted) in &selector.labels {
         match labels.get(key) {
             Some(value) if value == wanted => {}
@@ -276,7 +273,7 @@ fn expression_holds(expression: &Expression, labels: &BTreeMap<String, String>) 
     }
 }
 
-/// N12: the families are separate, and the first bits decide.
+/// The families are separate, and the first bits decide.
 fn within(address: IpAddr, prefix: &Prefix) -> bool {
     let common = match (address, prefix.addr()) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),

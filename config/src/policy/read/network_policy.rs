@@ -36,6 +36,7 @@ pub(in crate::policy) fn network_policy(node: &yaml::Node, sink: &Sink) -> Optio
         pod_selector: spec.pod_selector,
         ingress_isolated,
         egress_isolated,
+        types_defaulted: spec.types.is_empty(),
         ingress: spec.ingress,
         egress: spec.egress,
         place: root.place(),

@@ -155,6 +155,7 @@ fn policy() -> impl Strategy<Value = NetworkPolicy> {
                 pod_selector,
                 ingress_isolated,
                 egress_isolated,
+                types_defaulted: false,
                 ingress: rules.0,
                 egress: rules.1,
                 place: Place::default(),
