@@ -44,7 +44,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, Prob
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(error.path());
         Problem {
-            pointer: Some(pointer),
+            pointer,
             ..Problem::new(Kind::Malformed, error.inner().to_string())
         }
     })?;
@@ -53,21 +53,21 @@ pub(crate) async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, Prob
     Ok(value)
 }
 
-fn pointer_of(path: &serde_path_to_error::Path) -> String {
+/// The JSON pointer to a field; `None` for the whole document.
+fn pointer_of(path: &serde_path_to_error::Path) -> Option<String> {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
     for segment in path {
-        pointer.push('/');
         match segment {
-            Segment::Seq { index } => pointer.push_str(&index.to_string()),
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
             Segment::Map { key } => {
+                pointer.push('/');
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
             }
-            Segment::Enum { variant } => pointer.push_str(variant),
-            Segment::Unknown => pointer.push('?'),
+            Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
-    pointer
+    (!pointer.is_empty()).then_some(pointer)
 }
 
 /// The parameters of a query, each taken once.

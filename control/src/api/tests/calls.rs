@@ -51,12 +51,12 @@ async fn a_ban_is_new_then_changed_then_lifted_then_gone() {
     );
 
     let listed = rig.get("/v1/bans").await.json();
-    let origins: Vec<_> = listed["bans"]
-        .as_array()
-        .unwrap()
+    let bans = listed["bans"].as_array().unwrap();
+    let mut origins: Vec<_> = bans
         .iter()
-        .map(|ban| ban["origin"].clone())
+        .map(|ban| ban["origin"].as_str().unwrap())
         .collect();
+    origins.sort_unstable();
     assert_eq!(origins, ["api", "noc"]);
     assert_eq!(listed.get("next"), None);
 
@@ -107,10 +107,9 @@ async fn refusals_say_whether_insisting_helps() {
     for wide in [
         "/v1/bans/0.0.0.0%2F0",
         "/v1/bans/10.0.0.0%2F7",
-        "/v1/bans/2001::%2F15",
+        "/v1/bans/2000::%2F15",
     ] {
         let answer = rig.put(wide, "").await;
-        // 2001::/15 has host bits in no place, 10.0.0.0/7 has none either.
         let problem = answer.problem(wide, 409, "too-short");
         assert_eq!(problem["force"], true, "{wide}");
     }

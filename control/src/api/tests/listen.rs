@@ -19,17 +19,24 @@ use tokio_rustls::{
 use tokio_util::sync::CancellationToken;
 
 use super::core;
-use crate::api::{Listening, ServeError, Served, auth::TokenHash, serve};
+use crate::{
+    api::{Listening, ServeError, Served, auth::TokenHash, serve},
+    core::Core,
+};
 
 struct Site {
     dir: TempDir,
+    core: Core,
     shutdown: CancellationToken,
 }
 
 impl Site {
-    fn new() -> Self {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let core = core(&dir).await;
         Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir,
+            core,
             shutdown: CancellationToken::new(),
         }
     }
@@ -47,7 +54,7 @@ impl Site {
         );
         let settings = Settings::parse(&text, std::path::Path::new("palisade.toml")).unwrap();
         let served = Served {
-            core: core(&self.dir).await,
+            core: self.core.clone(),
             api: settings.api,
             state_directory: self.dir.path().join("state"),
         };
@@ -74,7 +81,7 @@ const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_socket_is_ours_alone_and_goes_when_we_go() {
-    let site = Site::new();
+    let site = Site::new().await;
     let listening = site.serve("").await.unwrap();
     let mode = fs::metadata(site.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
@@ -89,20 +96,17 @@ async fn the_socket_is_ours_alone_and_goes_when_we_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
-    let site = Site::new();
+    let site = Site::new().await;
     fs::create_dir_all(site.socket().parent().unwrap()).unwrap();
     drop(UnixListener::bind(site.socket()).unwrap());
     assert!(site.socket().exists(), "left by a crash");
     let listening = site.serve("").await.unwrap();
 
-    let second = Site {
-        dir: tempfile::tempdir().unwrap(),
-        shutdown: CancellationToken::new(),
-    };
+    let second = Site::new().await;
     let text = format!("[api]\nunix = \"{}\"\n", site.socket().display());
     let settings = Settings::parse(&text, std::path::Path::new("palisade.toml")).unwrap();
     let served = Served {
-        core: core(&second.dir).await,
+        core: second.core.clone(),
         api: settings.api,
         state_directory: second.dir.path().to_owned(),
     };
@@ -121,7 +125,7 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_socket_is_left_alone() {
-    let site = Site::new();
+    let site = Site::new().await;
     fs::create_dir_all(site.socket().parent().unwrap()).unwrap();
     fs::write(site.socket(), "precious").unwrap();
     let refused = site.serve("").await;
@@ -153,7 +157,7 @@ async fn ask_tls(address: SocketAddr, connector: &TlsConnector, name: &str, head
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tcp_has_tls_with_a_certificate_that_stays() {
-    let site = Site::new();
+    let site = Site::new().await;
     let hash = TokenHash::of("secret").to_hex();
     let token = format!("[[token]]\nname = \"t\"\nsha256 = \"{hash}\"\nrole = \"read\"\n");
     fs::write(site.dir.path().join("tokens.toml"), token).unwrap();
@@ -206,7 +210,7 @@ async fn tcp_has_tls_with_a_certificate_that_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loopback_may_do_without_tls_but_not_without_tokens() {
-    let site = Site::new();
+    let site = Site::new().await;
     let listening = site
         .serve("tcp = \"127.0.0.1:0\"\ntls = \"off\"")
         .await
@@ -222,7 +226,7 @@ async fn loopback_may_do_without_tls_but_not_without_tokens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_cannot_be_used_ends_the_start() {
-    let site = Site::new();
+    let site = Site::new().await;
     let (cert, key) = (site.dir.path().join("c.pem"), site.dir.path().join("k.pem"));
     fs::write(&cert, "nothing").unwrap();
     fs::write(&key, "nothing").unwrap();
