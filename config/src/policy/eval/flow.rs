@@ -22,8 +22,8 @@ pub struct Flow {
     pub sport: Option<u16>,
     /// 4 or 6; an address says it itself.
     pub family: Option<u8>,
-    #[serde(default)]
-    pub packet: FlowPacket,
+    /// Absent or null: new.
+    pub packet: Option<FlowPacket>,
 }
 
 /// Which packet of a connection the question is about.
@@ -98,7 +98,7 @@ pub fn judge(flow: &Flow, inventory: &Inventory, judge: &impl Judge) -> Result<b
     let from = address(inventory, "from", &flow.from, family)?;
     let to = address(inventory, "to", &flow.to, family)?;
     let traffic = |port| traffic(&flow.protocol, port, family);
-    let (source, destination, traffic) = match flow.packet {
+    let (source, destination, traffic) = match flow.packet.unwrap_or_default() {
         FlowPacket::New | FlowPacket::Reply => (from, to, traffic(flow.port)?),
         FlowPacket::Unsolicited => (
             to,

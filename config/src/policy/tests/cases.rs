@@ -3,11 +3,13 @@
 
 use std::net::IpAddr;
 
+use serde_json::{Value, json};
+
 use super::{
     super::{
         Dialect, Direction, Document, Inventory, Limits, Namespace, PolicySet, PolicyVerdict,
         Traffic, compile,
-        eval::{Flow, FlowPacket, Judge, judge},
+        eval::{Evaluator, Flow, FlowPacket, Judge, judge},
         oracle, parse_cluster, parse_documents, read,
         yaml::{
             Node,
@@ -91,6 +93,45 @@ fn cases_give_their_expected_verdicts() {
         wrong.join("\n")
     );
     assert!(judged > 5_000, "only {judged} verdicts compared");
+}
+
+/// The cases without steps once more, as lines for `policy eval`.
+#[test]
+fn eval_gives_the_expected_verdicts() {
+    let cluster = std::fs::read_to_string(data::directory("cluster.yaml")).unwrap();
+    let cluster = parse_cluster(&cluster, &Limits::default()).unwrap();
+    let evaluator = Evaluator {
+        cluster,
+        ..Evaluator::default()
+    };
+    let mut asked = 0;
+    for path in data::files("cases") {
+        let case = data::load(&path);
+        let expectations = data::list(case.get("expectations"));
+        let texts = data::list(case.get("policies"))
+            .iter()
+            .map(|text| text.text().unwrap());
+        let flows: Vec<_> = expectations.iter().map(flow_json).collect();
+        let want: Vec<_> = expectations.iter().map(|one| text(one, "expect")).collect();
+        let line = json!({
+            "policies": texts.collect::<Vec<_>>(), "dialect": text(&case, "dialect"), "flows": flows,
+        });
+        let answer: Value = serde_json::from_str(&evaluator.answer(&line.to_string())).unwrap();
+        assert_eq!(answer, json!({"verdicts": want}), "{}", data::name(&path));
+        asked += want.len();
+    }
+    assert!(asked > 4_500, "only {asked} flows asked");
+}
+
+fn flow_json(node: &Node) -> Value {
+    let mut flow = json!({});
+    for key in ["from", "to", "protocol", "packet"] {
+        flow[key] = json!(node.get(key).and_then(Node::text));
+    }
+    for key in ["port", "sport", "family"] {
+        flow[key] = json!(data::integer(node.get(key)));
+    }
+    flow
 }
 
 fn text<'a>(node: &'a Node, key: &str) -> &'a str {
@@ -213,9 +254,9 @@ fn flow(node: &Node) -> Flow {
         sport: number("sport"),
         family: number("family").map(|n| u8::try_from(n).unwrap()),
         packet: match node.get("packet").and_then(Node::text) {
-            None => FlowPacket::New,
-            Some("reply") => FlowPacket::Reply,
-            Some("unsolicited") => FlowPacket::Unsolicited,
+            None => None,
+            Some("reply") => Some(FlowPacket::Reply),
+            Some("unsolicited") => Some(FlowPacket::Unsolicited),
             Some(other) => panic!("unknown packet {other}"),
         },
     }

@@ -3,8 +3,10 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use super::{
-    super::{Limits, parse_bytes, yaml},
+    super::{Limits, eval::Evaluator, parse_bytes, yaml},
     data,
 };
 
@@ -24,6 +26,44 @@ fn invalid_documents_are_refused_at_their_fault() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// The same through `policy eval`, where the message alone has to do.
+#[test]
+fn eval_refuses_invalid_documents_at_their_fault() {
+    let good = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: good}}";
+    let mut asked = 0;
+    for path in data::files("invalid") {
+        let case = data::load(&path);
+        // What is not UTF-8 or beyond a line of JSON comes as a file.
+        let Some(text) = case.get("policy").and_then(yaml::Node::text) else {
+            continue;
+        };
+        let line = json!({"policies": [good, text], "flows": []}).to_string();
+        let answer: Value = serde_json::from_str(&Evaluator::default().answer(&line)).unwrap();
+        let (got, want) = (&answer["error"], case.get("error").unwrap());
+        let name = data::name(&path);
+        assert_eq!(got["policy"], 1, "{name}: {answer}");
+        assert_eq!(
+            got["document"],
+            data::integer(want.get("document")).unwrap_or(0),
+            "{name}"
+        );
+        assert_eq!(
+            got["field"].as_str(),
+            want.get("field").and_then(yaml::Node::text),
+            "{name}"
+        );
+        let message = got["message"].as_str().unwrap().to_lowercase();
+        let mentions = data::list(want.get("mention"));
+        let mentioned = |node: &yaml::Node| message.contains(&node.text().unwrap().to_lowercase());
+        assert!(
+            mentions.is_empty() || mentions.iter().any(mentioned),
+            "{name}: {message}"
+        );
+        asked += 1;
+    }
+    assert!(asked >= 100, "only {asked} documents asked");
 }
 
 fn refused(case: &yaml::Node) -> Result<(), String> {
