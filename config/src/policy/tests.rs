@@ -6,3 +6,4 @@ mod invalid;
 mod oracle;
 mod random;
 mod reading;
+mod scale;

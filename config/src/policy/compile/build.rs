@@ -143,7 +143,7 @@ impl<'a> Build<'a> {
         }
         let table = self.table(direction, &key.named, &own);
         self.entries += table.entries();
-        if self.entries > ENTRIES_MAX {
+        if self.entries > ENTRIES_MAX || self.interner.is_full() {
             return Err(CompileError::TooLarge { max: ENTRIES_MAX });
         }
         let index = Index::new(self.tables.len());

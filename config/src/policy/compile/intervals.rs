@@ -90,6 +90,7 @@ impl<T: Number> Intervals<T> {
         set.copied().unwrap_or(SetId::EMPTY)
     }
 
+    /// Incomplete when the interner is full afterwards.
     pub(super) fn build(items: &[(Span<T>, SetId)], interner: &mut Interner) -> Self {
         // What holds everywhere is one set from the first address on. Without
         // that, many rules for everyone would be united anew at every boundary.
@@ -119,6 +120,9 @@ impl<T: Number> Intervals<T> {
                 if *count == 0 {
                     holding.remove(set);
                 }
+            }
+            if interner.is_full() {
+                break;
             }
             let ids: Vec<_> = holding.keys().copied().collect();
             let union = interner.union(&ids);

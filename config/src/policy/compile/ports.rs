@@ -58,6 +58,16 @@ impl PortRanges {
         }
     }
 
+    /// About what the set takes now and, where it becomes bitmaps, later.
+    fn weight(&self) -> usize {
+        let ports = |ranges: &Vec<_>| {
+            ranges
+                .len()
+                .max(if ranges.len() > RANGES_MAX { 1_024 } else { 1 })
+        };
+        self.ranges.iter().map(ports).sum()
+    }
+
     /// Sorts and merges, so that equal sets are equal values.
     fn normalise(&mut self) {
         for ranges in &mut self.ranges {
@@ -82,7 +92,13 @@ pub(super) struct Interner {
     sets: Vec<PortRanges>,
     ids: HashMap<PortRanges, SetId>,
     unions: HashMap<Box<[SetId]>, SetId>,
+    /// What sets and unions weigh, in units of about eight bytes.
+    weight: usize,
 }
+
+/// Overlapping blocks with many different ports can make a set of each address;
+/// beyond this, some 256 MB, the policies are refused instead.
+const WEIGHT_MAX: usize = 32 << 20;
 
 impl Default for Interner {
     fn default() -> Self {
@@ -91,6 +107,7 @@ impl Default for Interner {
             ids: HashMap::from([(empty.clone(), SetId::EMPTY)]),
             sets: vec![empty],
             unions: HashMap::new(),
+            weight: 0,
         }
     }
 }
@@ -103,6 +120,7 @@ impl Interner {
         }
         // There are fewer sets than table entries, which are counted.
         let id = SetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
+        self.weight += set.weight();
         self.sets.push(set.clone());
         self.ids.insert(set, id);
         id
@@ -125,6 +143,7 @@ impl Interner {
             }
         }
         let id = self.intern(union);
+        self.weight += ids.len();
         self.unions.insert(ids.into(), id);
         id
     }
@@ -137,6 +156,12 @@ impl Interner {
             std::cmp::Ordering::Less => self.union(&[a, b]),
             std::cmp::Ordering::Greater => self.union(&[b, a]),
         }
+    }
+
+    /// Whether there is more than a compilation may hold. It is checked as work
+    /// goes on, so a little more than the limit is possible.
+    pub(super) fn is_full(&self) -> bool {
+        self.weight > WEIGHT_MAX
     }
 
     /// The sets for packets, in the order of their ids.
