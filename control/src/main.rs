@@ -11,9 +11,9 @@ fn main() -> ExitCode {
     match cli::run(arguments) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            if !failure.is_silent() {
+            if let Some(report) = failure.report() {
                 // Nobody is left to tell when stderr is gone too.
-                let _ = writeln!(std::io::stderr(), "palisade: {failure}");
+                let _ = writeln!(std::io::stderr(), "{report}");
             }
             failure.exit().into()
         }

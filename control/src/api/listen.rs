@@ -17,9 +17,10 @@ use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use palisade_config::settings::{Api, Tls};
+use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +34,7 @@ use crate::core::Core;
 /// Connections at once; more wait in the backlog.
 const LOCAL_CONNECTIONS_MAX: usize = 512;
 const TCP_CONNECTIONS_MAX: usize = 256;
+const BACKLOG: u32 = 256;
 
 /// Longest time for the head of a request, which bounds idle connections too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -110,14 +112,12 @@ pub async fn serve(served: Served, shutdown: CancellationToken) -> Result<Listen
         api,
         state_directory,
     } = served;
-    let local = bind_unix(&api.unix).await?;
     let tcp = match api.tcp {
-        Some(address) => Some(bind_tcp(&api, address, &state_directory).await?),
+        Some(address) => Some(bind_tcp(&api, address, &state_directory)?),
         None => None,
     };
-    let address = tcp
-        .as_ref()
-        .and_then(|(listener, _)| listener.local_addr().ok());
+    let local = bind_unix(&api.unix).await?;
+    let address = tcp.as_ref().map(|tcp| tcp.address);
     let app = App::new(core, &api.tokens, shutdown.clone());
     let tasks = TaskTracker::new();
     let door = Door {
@@ -128,8 +128,13 @@ pub async fn serve(served: Served, shutdown: CancellationToken) -> Result<Listen
 
     tasks.spawn(door.clone().accept_local(local));
     info!(socket = %api.unix.display(), "API listens");
-    if let Some((listener, acceptor)) = tcp {
-        info!(address = ?address, tls = acceptor.is_some(), "API listens");
+    if let Some(Tcp {
+        listener,
+        address,
+        acceptor,
+    }) = tcp
+    {
+        info!(%address, tls = acceptor.is_some(), "API listens");
         tasks.spawn(door.accept_tcp(listener, acceptor));
     }
     let socket_inode = inode(&api.unix);
@@ -196,11 +201,14 @@ pub(crate) fn group_id(name: &str) -> Option<u32> {
     line.split(':').nth(2)?.parse().ok()
 }
 
-async fn bind_tcp(
-    api: &Api,
+/// The TCP side, bound.
+struct Tcp {
+    listener: TcpListener,
     address: SocketAddr,
-    state_directory: &Path,
-) -> Result<(TcpListener, Option<TlsAcceptor>), ServeError> {
+    acceptor: Option<TlsAcceptor>,
+}
+
+fn bind_tcp(api: &Api, address: SocketAddr, state_directory: &Path) -> Result<Tcp, ServeError> {
     let acceptor = match api.tls {
         Tls::On => Some(tls::acceptor(
             api.certificate.as_ref(),
@@ -209,8 +217,9 @@ async fn bind_tcp(
         )?),
         Tls::Off => None,
     };
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|source| ServeError::Tcp { address, source })?;
+    let failed = |source| ServeError::Tcp { address, source };
+    let listener = listen(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
     match super::auth::read_tokens(&api.tokens) {
         Ok(tokens) if tokens.is_empty() => {
             warn!(tokens = %api.tokens.display(), "no tokens: nobody can use the API over TCP yet");
@@ -218,7 +227,28 @@ async fn bind_tcp(
         Ok(_) => {}
         Err(fault) => warn!(%fault, "no token is valid until the file is repaired"),
     }
-    Ok((listener, acceptor))
+    Ok(Tcp {
+        listener,
+        address,
+        acceptor,
+    })
+}
+
+/// Listens on an address that the machine may not have yet: enforcement starts before the network
+/// does, and must not wait for it.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        let socket = TcpSocket::new_v4()?;
+        sockopt::set_ip_freebind(&socket, true)?;
+        socket
+    } else {
+        let socket = TcpSocket::new_v6()?;
+        sockopt::set_ipv6_freebind(&socket, true)?;
+        socket
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What every connection gets.

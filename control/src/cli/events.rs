@@ -98,7 +98,8 @@ fn describe(data: &str, out: &Output) -> String {
     };
     let (ink, name, text) = sentence(&notice.what);
     let name = out.colour.paint(ink, &format!("{name:<9}"));
-    format!("{}  {name} {}", notice.time, printable(&text))
+    let time = notice.time.to_string();
+    format!("{time:<24}  {name} {}", printable(&text))
 }
 
 /// What a newer daemon says, or that a slow reader missed something.

@@ -27,7 +27,7 @@ impl From<Exit> for ExitCode {
 pub enum Failure {
     #[error("{0}")]
     Client(#[from] ClientError),
-    /// What went wrong is already on the terminal, place by place.
+    /// What went wrong, place by place.
     #[error("{0}")]
     Reported(String),
     #[error("{0}")]
@@ -62,8 +62,12 @@ impl Failure {
         }
     }
 
-    /// Whether there is anything left to say on stderr.
-    pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    /// What is left to say on stderr. A report of places stands alone, so that editors find them.
+    pub fn report(&self) -> Option<String> {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Reported(places) => Some(places.clone()),
+            failure => Some(format!("palisade: {failure}")),
+        }
     }
 }

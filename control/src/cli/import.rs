@@ -26,6 +26,9 @@ use super::{
 use crate::core::ImportOutcome;
 
 const CHUNK: usize = 256 << 10;
+/// Guarded prefixes that are printed one by one.
+const EXEMPTED_SHOWN: usize = 20;
+
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) async fn import(
@@ -80,8 +83,15 @@ pub(super) async fn import(
     out.line(&format!(
         "added {added}, unchanged {unchanged}, removed {removed}"
     ))?;
-    for prefix in exempted {
+    for prefix in exempted.iter().take(EXEMPTED_SHOWN) {
         out.line(&format!("  guarded and not banned: {prefix}"))?;
+    }
+    if let Some(more) = exempted
+        .len()
+        .checked_sub(EXEMPTED_SHOWN)
+        .filter(|more| *more > 0)
+    {
+        out.line(&format!("  and {more} more; --json names them all"))?;
     }
     Ok(Exit::Done)
 }

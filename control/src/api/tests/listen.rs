@@ -245,3 +245,13 @@ async fn a_certificate_that_cannot_be_used_ends_the_start() {
         "{refused}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_comes_later_does_not_stop_the_start() {
+    for address in ["192.0.2.77:0", "[2001:db8::77]:0"] {
+        let site = Site::new().await;
+        let listening = site.serve(&format!("tcp = \"{address}\"")).await.unwrap();
+        assert!(listening.tcp().is_some(), "{address}");
+        site.stop(listening).await;
+    }
+}
