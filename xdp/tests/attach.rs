@@ -9,13 +9,14 @@ use std::{
 use palisade_abi::{Reason, Verdict};
 use palisade_lab::{Host, Lab, Place, eventually};
 use palisade_xdp::{
-    Attached, AttachedMode, BanEffect, BanEntry, InterfaceSpec, Kernel, LoadError, Mode, TcKind,
+    Attached, AttachedMode, BanEffect, BanEntry, InterfaceSpec, Kernel, LoadError, Mode, Row,
+    TcKind,
 };
 
 use crate::support::{
-    TestKernel,
+    PinDirectory, TestKernel,
     frames::{Ends, SYN, TCP, UDP, tcp, udp},
-    moved, spec, unique_pin_directory,
+    moved, spec,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -200,11 +201,11 @@ fn enforcement_outlives_the_process() {
         return;
     }
     let (lab, peer) = lab();
-    let pin_directory = unique_pin_directory();
+    let pin_directory = PinDirectory::new();
     let child = lab.edge.enter(|| {
         Command::new(std::env::current_exe().expect("known"))
             .args(["attach::child_attaches", "--exact", "--quiet"])
-            .env(CHILD_PINS, &pin_directory)
+            .env(CHILD_PINS, &*pin_directory)
             .output()
             .expect("the child runs")
     });
@@ -436,6 +437,7 @@ fn packet_given_back_arrives_on_the_real_interface() {
     if !palisade_lab::require_root() {
         return;
     }
+    const FRAMES: usize = 50;
     for mode in [Mode::Native, Mode::Generic] {
         let (lab, peer) = lab();
         let (near, far) = with_pair(&lab);
@@ -455,22 +457,19 @@ fn packet_given_back_arrives_on_the_real_interface() {
             sent.extend(token.to_ne_bytes());
         }
         sent.extend(&packet);
-        near.injector()
-            .expect("an injector")
-            .send(&sent)
-            .expect("sent");
+        let wire = near.injector().expect("an injector");
+        (0..FRAMES).for_each(|_| wire.send(&sent).expect("sent"));
         let arrived = eventually(SOON, || {
-            seen.count_where(|got| got == packet).expect("readable") == 1
+            seen.count_where(|got| got == packet).expect("readable") == FRAMES
         });
         assert!(arrived, "{mode:?}: whole, and without the shim");
-        let row = test.kernel.counters().row(attached.slot).expect("readable");
-        let counted = moved(&before, &row);
+        let after = test.kernel.counters().row(attached.slot).expect("readable");
+        let passed = |row: &Row| row.get(Verdict::Pass, Reason::NoPolicy).packets;
+        // Not zero: the stack of the other host may say something of its own.
+        let noise = passed(&after) - passed(&before);
         assert!(
-            !counted
-                .iter()
-                .any(|(verdict, reason, ..)| *verdict == Verdict::Pass
-                    && *reason == Reason::NoPolicy),
-            "{mode:?}: it was counted when it came in first: {counted:?}"
+            noise < 10,
+            "{mode:?}: {noise} packets were counted a second time"
         );
     }
 }
@@ -514,7 +513,7 @@ fn changed_map_is_named_with_its_differences() {
     if !palisade_lab::require_root() {
         return;
     }
-    let pin_directory = unique_pin_directory();
+    let pin_directory = PinDirectory::new();
     drop(Kernel::open(&pin_directory).expect("the maps can be made"));
     let path = pin_directory
         .join(format!("v{}", palisade_abi::PALISADE_ABI_VERSION))
@@ -563,7 +562,7 @@ fn nothing_loaded_is_no_error() {
     if !palisade_lab::require_root() {
         return;
     }
-    let nowhere = unique_pin_directory();
+    let nowhere = PinDirectory::new();
     assert!(Kernel::open_existing(&nowhere).expect("no error").is_none());
     assert_eq!(palisade_xdp::unload(&nowhere).expect("no error").pins, 0);
 }

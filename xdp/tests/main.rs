@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod attach;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod flows;
 #[cfg(test)]
 mod parity;

@@ -2,7 +2,7 @@
 
 use palisade_xdp::OBJECT;
 
-use crate::support::{self, TestKernel};
+use crate::support::{PinDirectory, TestKernel};
 
 #[test]
 fn every_program_loads() {
@@ -27,10 +27,10 @@ fn libbpf_loads_the_object() {
     if !palisade_lab::require_root() {
         return;
     }
-    let pin_directory = support::unique_pin_directory();
-    std::fs::create_dir_all(&pin_directory).expect("a BPF file system is mounted");
+    let pin_directory = PinDirectory::new();
+    std::fs::create_dir_all(&*pin_directory).expect("a BPF file system is mounted");
     let mut object = libbpf_rs::ObjectBuilder::default()
-        .pin_root_path(&pin_directory)
+        .pin_root_path(&*pin_directory)
         .expect("a valid path")
         .open_memory(OBJECT)
         .expect("libbpf reads the object")
@@ -45,7 +45,7 @@ fn libbpf_loads_the_object() {
         let path = map.get_pin_path().expect("pinned").to_owned();
         map.unpin(path).expect("the test made it");
     }
-    std::fs::remove_dir(&pin_directory).expect("nothing is left");
+    std::fs::remove_dir(&*pin_directory).expect("nothing is left");
     assert_eq!(
         programs,
         ["palisade_egress", "palisade_give_back", "palisade_xdp"]

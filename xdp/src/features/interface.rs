@@ -144,8 +144,12 @@ fn merging(name: &str) -> Probe {
 fn vlan_tags(name: &str) -> Probe {
     let taken_out =
         netdev::offload_flags(name).is_ok_and(|flags| flags & netdev::FLAG_RX_VLAN != 0);
-    let links = vlan_links(name);
-    let found = match (taken_out, links.as_slice()) {
+    let table = fs::read_to_string("/proc/thread-self/net/vlan/config").unwrap_or_default();
+    judge_vlan_tags(name, taken_out, &vlan_links(&table, name))
+}
+
+fn judge_vlan_tags(name: &str, taken_out: bool, links: &[&str]) -> Probe {
+    let found = match (taken_out, links) {
         (true, []) => "rx-vlan-offload is on, no VLAN interfaces".to_owned(),
         (true, links) => format!(
             "rx-vlan-offload is on, VLAN interfaces: {}",
@@ -163,15 +167,14 @@ fn vlan_tags(name: &str) -> Probe {
     .or_else("bans hold; inspected packets of VLAN interfaces are lost")
 }
 
-/// VLAN interfaces on top of `name`.
-fn vlan_links(name: &str) -> Vec<String> {
-    let table = fs::read_to_string("/proc/thread-self/net/vlan/config").unwrap_or_default();
+/// VLAN interfaces on top of `name`, from the kernel's table.
+fn vlan_links<'a>(table: &'a str, name: &str) -> Vec<&'a str> {
     table
         .lines()
         .filter_map(|line| {
             let mut fields = line.split('|').map(str::trim);
             let (vlan, _, device) = (fields.next()?, fields.next()?, fields.next()?);
-            (device == name).then(|| vlan.to_owned())
+            (device == name).then_some(vlan)
         })
         .collect()
 }
@@ -198,4 +201,32 @@ fn wrapped(name: &str) -> Probe {
     .because("nobody can say who sent a packet that the parser does not open")
     .remedy("set encapsulated = \"pass\" for this interface, and add one for the inner link")
     .or_else("such packets are dropped from everybody, as `encapsulated` says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{judge_vlan_tags, vlan_links};
+
+    const TABLE: &str = "VLAN Dev name    | VLAN ID\n\
+        Name-Type: VLAN_NAME_TYPE_RAW_PLUS_VID_NO_PAD\n\
+        eth0.7         | 7  | eth0\n\
+        backup         | 8  | eth0\n\
+        eth01.9        | 9  | eth01\n";
+
+    #[test]
+    fn tags_that_the_card_takes_out_matter_with_vlan_interfaces() {
+        let cases: [(&str, bool, &[&str], bool); 5] = [
+            ("eth0", true, &["eth0.7", "backup"], false),
+            ("eth0", false, &["eth0.7", "backup"], true),
+            ("eth01", true, &["eth01.9"], false),
+            ("eth1", true, &[], true),
+            ("eth1", false, &[], true),
+        ];
+        for (name, taken_out, links, fine) in cases {
+            assert_eq!(vlan_links(TABLE, name), links, "{name}");
+            let probe = judge_vlan_tags(name, taken_out, links);
+            assert_eq!(probe.present, fine, "{probe:?}");
+            assert_eq!(probe.what_to_do.contains("rxvlan off"), !fine, "{probe:?}");
+        }
+    }
 }

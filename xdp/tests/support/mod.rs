@@ -12,37 +12,52 @@ use aya::{TestRun as _, TestRunOptions};
 use palisade_abi::{Reason, Verdict};
 use palisade_xdp::{Action, InterfaceSpec, Kernel, Mode, Programs, Row};
 
-/// Tables and programs under a pin directory that no other test has.
+/// A pin directory that no other test has. Whatever is loaded in it ends with it.
+#[derive(Debug)]
+pub(crate) struct PinDirectory(PathBuf);
+
+impl PinDirectory {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("palisade-test-{}-{number}", std::process::id());
+        Self(Path::new("/sys/fs/bpf").join(name))
+    }
+}
+
+impl std::ops::Deref for PinDirectory {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for PinDirectory {
+    fn drop(&mut self) {
+        let unloaded = palisade_xdp::unload(&self.0);
+        if !std::thread::panicking() {
+            unloaded.expect("unload takes everything off");
+            assert!(!self.0.exists(), "unload leaves nothing");
+        }
+    }
+}
+
+/// Tables and programs of one test.
 pub(crate) struct TestKernel {
     pub(crate) kernel: Kernel,
-    pub(crate) pin_directory: PathBuf,
+    pub(crate) pin_directory: PinDirectory,
 }
 
 impl TestKernel {
     pub(crate) fn new() -> Self {
-        let pin_directory = unique_pin_directory();
+        let pin_directory = PinDirectory::new();
         let kernel = Kernel::open(&pin_directory).expect("the maps can be made");
         Self {
             kernel,
             pin_directory,
         }
     }
-}
-
-impl Drop for TestKernel {
-    fn drop(&mut self) {
-        let unloaded = palisade_xdp::unload(&self.pin_directory);
-        if !std::thread::panicking() {
-            unloaded.expect("unload takes everything off");
-            assert!(!self.pin_directory.exists(), "unload leaves nothing");
-        }
-    }
-}
-
-pub(crate) fn unique_pin_directory() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Path::new("/sys/fs/bpf").join(format!("palisade-test-{}-{number}", std::process::id()))
 }
 
 pub(crate) fn spec(name: &str) -> InterfaceSpec {
