@@ -3,7 +3,7 @@
 //! The list is never held as text: lines go to the core as they arrive. A caller that stops
 //! sending is given up on, and nothing of its list comes into force.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -13,14 +13,17 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::io::{AsyncReadExt, BufReader};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, BufReader},
+    sync::SemaphorePermit,
+};
 use tokio_util::io::StreamReader;
 
 use super::{
     App,
     gate::Caller,
     problem::{Kind, Problem, ProblemItem},
-    request::{Parameters, origin_or_api, parse_field},
+    request::{Parameters, origin_or_api},
 };
 use crate::core::{ImportError, ImportMode, ImportOutcome, ImportRequest};
 
@@ -76,44 +79,53 @@ pub(crate) async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportOutcome>, Problem> {
-    check_content_type(&headers)?;
-    let mut parameters = Parameters::of(&uri, &["origin", "mode", "force"])?;
+    let chunks = Limited::new(body, IMPORT_BYTES_MAX).into_data_stream();
+    let mut lines = BufReader::new(StreamReader::new(Box::pin(steady(chunks))));
+    let outcome = match prepare(&app, caller, &uri, &headers) {
+        Ok((request, _permit)) => app.core.import(request, &mut lines).await.map_err(refused),
+        Err(problem) => Err(problem),
+    };
+    if outcome.is_err() {
+        // The answer matters, not whether the rest of a refused list arrives.
+        let _ = tokio::time::timeout(DRAIN_TIME_MAX, drain(lines)).await;
+    }
+    outcome.map(Json)
+}
+
+/// What is asked, and a place among the imports under way.
+fn prepare<'a>(
+    app: &'a App,
+    caller: Option<IpAddr>,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(ImportRequest, SemaphorePermit<'a>), Problem> {
+    check_content_type(headers)?;
+    let mut parameters = Parameters::of(uri, &["origin", "mode", "force"])?;
     let mode = match parameters.text("mode").as_deref() {
         None | Some("add") => ImportMode::Add,
         Some("replace") => ImportMode::Replace,
         Some(_) => return Err(Problem::field("/mode", "the mode is `add` or `replace`")),
     };
-    let force = parameters
-        .text("force")
-        .map(|text| parse_field("/force", &text))
-        .transpose()?;
+    let force = parameters.parsed("force")?.unwrap_or(false);
     let origin = origin_or_api(parameters.text("origin"))?;
-    let request = ImportRequest {
-        origin,
-        mode,
-        force: force.unwrap_or(false),
-        caller,
-    };
+    let permit = app
+        .imports
+        .try_acquire()
+        .map_err(|_| Problem::new(Kind::Unavailable, "other imports are under way; try again"))?;
+    Ok((
+        ImportRequest {
+            origin,
+            mode,
+            force,
+            caller,
+        },
+        permit,
+    ))
+}
 
-    let Ok(_permit) = app.imports.try_acquire() else {
-        return Err(Problem::new(
-            Kind::Unavailable,
-            "other imports are under way; try again",
-        ));
-    };
-    let chunks = Limited::new(body, IMPORT_BYTES_MAX).into_data_stream();
-    let mut lines = BufReader::new(StreamReader::new(Box::pin(steady(chunks))));
-    match app.core.import(request, &mut lines).await {
-        Ok(outcome) => Ok(Json(outcome)),
-        Err(error) => {
-            let mut rest = lines.take(DRAIN_BYTES_MAX);
-            let mut nowhere = tokio::io::sink();
-            let drain = tokio::io::copy(&mut rest, &mut nowhere);
-            // The answer matters, not whether the rest of a refused list arrives.
-            let _ = tokio::time::timeout(DRAIN_TIME_MAX, drain).await;
-            Err(refused(error))
-        }
-    }
+/// Reads what a refused sender still sends: one that cannot finish its sentence does not listen.
+async fn drain(lines: impl AsyncRead + Unpin) -> io::Result<u64> {
+    tokio::io::copy(&mut lines.take(DRAIN_BYTES_MAX), &mut tokio::io::sink()).await
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

@@ -101,6 +101,9 @@ pub(super) async fn bans(client: &Client, bans: Bans, out: &mut Output) -> Resul
     match command {
         None | Some(BansCommand::List) => list(client, origin, covers, json, out).await,
         Some(BansCommand::Export { plain }) => export(client, origin, covers, plain, out).await,
+        Some(BansCommand::Import(_)) if covers.is_some() => Err(Failure::Usage(
+            "--covers chooses bans to list, not to import".to_owned(),
+        )),
         Some(BansCommand::Import(file)) => import::import(client, file, origin, json, out).await,
     }
 }

@@ -131,6 +131,7 @@ async fn commands_print_and_exit_as_scripts_expect() {
         (vec!["unban", "10.0.0.0/8"],                               Exit::NotFound, "no"),
         (vec!["bans", "import", &list, "--origin", "feed"],         Exit::Done,     "added 2, unchanged 0, removed 0"),
         (vec!["bans", "import", &bad_list],                         Exit::Failed,   "bad:2: "),
+        (vec!["bans", "import", &list, "--covers", "192.0.2.1"],    Exit::Usage,    "--covers"),
         (vec!["bans", "import", "/nonexistent/list"],               Exit::Failed,   "/nonexistent/list"),
         (vec!["bans", "export", "--plain", "--origin", "feed"],     Exit::Done,     "198.51.100.1/32\n198.51.100.2/32\n"),
         (vec!["explain", "192.0.2.9", "203.0.113.1:443"],           Exit::Done,     "DROP (banned)"),
