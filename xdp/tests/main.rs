@@ -13,4 +13,6 @@ mod prog_run;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod verifier;
