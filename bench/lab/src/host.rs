@@ -96,6 +96,16 @@ impl Host {
 
     /// Starts one server: `port` like "tcp/80", `action` a socat address.
     pub fn serve(&self, port: &str, action: &str) -> Result<Process> {
+        self.listen(port, &[action])
+    }
+
+    /// Starts a server that writes what it gets into a file.
+    pub fn receive(&self, port: &str, file: &Path) -> Result<Process> {
+        self.listen(port, &["-u", &format!("CREATE:{}", file.display())])
+    }
+
+    /// `arguments`: socat's options, then what it connects the port with.
+    fn listen(&self, port: &str, arguments: &[&str]) -> Result<Process> {
         let (protocol, number) = port.split_once('/').context("a port reads like tcp/80")?;
         let (listen, listing) = match protocol {
             "tcp" => (
@@ -109,7 +119,12 @@ impl Host {
             _ => bail!("no server for {port}"),
         };
         let mut command = self.command("socat");
-        command.args(["-d", "-d", &listen, action]);
+        let (options, action) = arguments.split_at(arguments.len().saturating_sub(1));
+        command
+            .args(["-d", "-d"])
+            .args(options)
+            .arg(&listen)
+            .args(action);
         let log = self
             .folder
             .join(format!("{}-{protocol}-{number}.log", self.name));

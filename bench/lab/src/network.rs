@@ -153,12 +153,14 @@ impl Lab {
             "link add br{number} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
              link set br{number} up\n"
         ))?;
+        let queues = self.options.queues;
         self.connect(
             number,
             &port,
             self.edge_netns.name(),
             &device,
             uplink_mac(number),
+            queues,
         )?;
         self.edge_netns.ip(&format!(
             "addr add {EDGE_V4}/32 dev {device}\naddr add {EDGE_V6}/128 dev {device} nodad\n"
@@ -180,7 +182,16 @@ impl Lab {
         let netns = Netns::create(format!("{}-{name}", self.name))?;
         let (v4, v6) = place.addresses(number);
         let mac = [0x02, 0, 0, 0, 1, number];
-        self.connect(uplink, &format!("host{number}"), netns.name(), "eth0", mac)?;
+        // One queue: the switch takes another queue's number for the one to send by, and all flows
+        // would meet in the uplink's first queue instead of being spread by their hash.
+        self.connect(
+            uplink,
+            &format!("host{number}"),
+            netns.name(),
+            "eth0",
+            mac,
+            1,
+        )?;
         netns.ip(&format!(
             "addr add {v4}/32 dev eth0\naddr add {v6}/128 dev eth0 nodad\n\
              route add default dev eth0\nroute add ::/0 dev eth0\n"
@@ -230,8 +241,8 @@ impl Lab {
         netns: &str,
         device: &str,
         mac: [u8; 6],
+        queues: u32,
     ) -> Result<()> {
-        let queues = self.options.queues;
         let queues = format!("numtxqueues {queues} numrxqueues {queues}");
         self.switch.ip(&format!(
             "link add {port} {queues} type veth peer name {device} netns {netns} \

@@ -130,44 +130,81 @@ fn a_second_daemon_does_not_start() -> Result<()> {
     Ok(())
 }
 
-/// Starts with a configuration that cannot work; what it says.
-fn refused(lab: &Lab, interface: &str, lines: &str) -> Result<(Option<i32>, String)> {
-    let mut options = options();
-    options.interfaces = vec![(interface.to_owned(), lines.to_owned())];
-    let daemon = Daemon::prepare(lab, options)?;
-    let output = daemon.cli(&["run"])?;
-    let text = [output.stdout, output.stderr].concat();
-    Ok((
-        output.status.code(),
-        String::from_utf8_lossy(&text).into_owned(),
-    ))
-}
-
 #[test]
-fn a_start_that_cannot_work_says_why() -> Result<()> {
+fn a_faulty_configuration_is_refused_with_its_place() -> Result<()> {
     if !require_root() {
         return Ok(());
     }
     let lab = Lab::new()?;
     #[rustfmt::skip]
-    let cases: [(&str, &str, &str, &[&str]); 3] = [
-        ("no such interface", "up7", "",                     &["up7"]),
-        ("an unknown key",    "up0", "zero_kopy = \"on\"",   &["zero_kopy", "zero_copy", "palisade.toml"]),
-        ("a bad value",       "up0", "mode = \"fast\"",      &["mode", "native"]),
+    let cases: [(&str, &str, &[&str]); 3] = [
+        ("an unknown key", "zero_kopy = \"on\"",  &["zero_kopy", "zero_copy", "palisade.toml"]),
+        ("a bad value",    "mode = \"fast\"",     &["mode", "native", "palisade.toml"]),
+        ("no TOML",        "mode = ",             &["palisade.toml"]),
     ];
-    for (name, interface, lines, mentions) in cases {
-        let (code, text) = refused(&lab, interface, lines)?;
-        assert!(
-            code.is_some_and(|code| code != 0),
-            "{name}: {code:?} {text}"
-        );
+    for (name, lines, mentions) in cases {
+        let mut daemon = Daemon::prepare(&lab, options().interface(lines))?;
+        daemon.launch()?;
+        let mut status = None;
+        eventually(SOON, || {
+            status = daemon
+                .process()
+                .and_then(|process| process.ended())
+                .ok()
+                .flatten();
+            status.is_some()
+        });
+        let status = status.with_context(|| format!("{name} does not end it"))?;
+        assert_eq!(status.code(), Some(1), "{name}: {}", daemon.log());
         for mention in mentions {
             assert!(
-                text.contains(mention),
-                "{name} does not mention {mention}: {text}"
+                daemon.log().contains(mention),
+                "{name}, {mention}: {}",
+                daemon.log()
             );
         }
     }
+    Ok(())
+}
+
+#[test]
+fn an_interface_that_comes_late_is_taken_when_it_comes() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let mut options = options();
+    options.interfaces.push(("up7".to_owned(), String::new()));
+    let mut daemon = Daemon::prepare(&lab, options)?;
+    daemon.launch()?;
+    let api = daemon.api();
+    let says = || {
+        api.get("/readyz")
+            .is_ok_and(|answer| answer.body.contains("up7"))
+    };
+    assert!(
+        eventually(SOON, says),
+        "readiness does not name what is missing: {}",
+        daemon.log()
+    );
+    assert_eq!(api.get("/readyz")?.status, 503);
+    assert!(daemon.log().contains("up7"), "{}", daemon.log());
+    let veth = "numtxqueues 2 numrxqueues 2";
+    lab.edge.ip(&format!(
+        "link add up7 {veth} type veth peer name peer7 {veth}\nlink set peer7 up\nlink set up7 up\n"
+    ))?;
+    let ready = || api.get("/readyz").is_ok_and(|answer| answer.status == 200);
+    assert!(eventually(SOON, ready), "{}", daemon.log());
+
+    // And given up when it goes, without harm to the other one.
+    lab.edge.ip("link del up7\n")?;
+    assert!(eventually(SOON, || !ready()), "ready without its interface");
+    let status = api.get("/v1/status")?.expect(200)?.json()?;
+    assert_eq!(
+        status.pointer("/interfaces/0/workers_alive"),
+        Some(&2.into()),
+        "{status:#}"
+    );
     Ok(())
 }
 

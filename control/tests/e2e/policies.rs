@@ -311,17 +311,17 @@ fn fragments_follow_their_first() -> Result<()> {
         let segment = |id| fragments(&tcp(from, to(53), SYN, 1, &payload), 8, id);
         #[rustfmt::skip]
         let cases = [
-            ("an orphan",                         vec![datagram(53, 1)[1].clone()]),
-            ("behind a denied first",             datagram(99, 2)[..2].to_vec()),
-            ("a first without the whole header",  vec![segment(3)[0].clone()]),
-            ("a later one that rewrites headers", vec![segment(4)[1].clone()]),
+            ("an orphan",                         vec![datagram(53, 1)[1].clone()],   "fragment_denied", 1),
+            ("behind a denied first",             datagram(99, 2)[..3].to_vec(),      "policy_denied",   3),
+            ("a first without the whole header",  vec![segment(3)[0].clone()],        "fragment_denied", 1),
+            ("a later one that rewrites headers", vec![segment(4)[1].clone()],        "fragment_denied", 1),
         ];
-        for (name, pieces) in cases {
-            let before = node.packets("worker", "drop", "fragment_denied")?;
+        for (name, pieces, reason, denied) in cases {
+            let before = node.packets("worker", "drop", reason)?;
             for piece in pieces {
                 injector.send(&frame(&piece))?;
             }
-            node.wait_for_packets(("worker", "drop", "fragment_denied"), before, 1)
+            node.wait_for_packets(("worker", "drop", reason), before, denied)
                 .with_context(|| format!("{name} to {}", to(0)))?;
         }
     }

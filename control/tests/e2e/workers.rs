@@ -37,9 +37,7 @@ fn transfer(lab: &Lab, from: &Host, to: IpAddr) -> Result<()> {
     let mut noise = vec![0; TRANSFER_BYTES];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut noise)?;
     std::fs::write(&source, &noise)?;
-    let server = lab
-        .edge
-        .serve("tcp/9000", &format!("CREATE:{}", target.display()))?;
+    let server = lab.edge.receive("tcp/9000", &target)?;
     let mut command = from.command("socat");
     command.arg("-u").arg(format!("OPEN:{}", source.display()));
     run(command.arg(format!("TCP:{}", SocketAddr::new(to, 9000))))?;

@@ -194,10 +194,7 @@ fn workers_judge_transfers(scene: &mut Scene, narrator: &mut Narrator) -> Result
         (&scene.office, SocketAddr::from((scene.lab.edge.v6, 9000))),
     ] {
         let target = scene.lab.folder.join(format!("from-{}", host.name));
-        let server = scene
-            .lab
-            .edge
-            .serve("tcp/9000", &format!("CREATE:{}", target.display()))?;
+        let server = scene.lab.edge.receive("tcp/9000", &target)?;
         let start = now();
         let mut command = host.command("socat");
         command
