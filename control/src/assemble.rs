@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::{
     bans::{self, Bans, Surroundings, WriterThread},
-    clock::Clock,
+    clock::{Clock, Timestamp},
     core::{Board, Core, Parts},
     desired::{Desired, Guards},
     enforce::Enforcer,
@@ -50,17 +50,7 @@ pub async fn assemble(
 ) -> anyhow::Result<Assembly> {
     let started = clock.now();
     let store = Store::open(state_directory)?;
-    let mut desired = Desired::new(Guards::new(settings.guard.never_ban.iter().copied()));
-    let expired = bans::load(&store, &mut desired, started)?;
-    if !expired.is_empty() {
-        let ended = expired.len();
-        store.commit(
-            expired
-                .into_iter()
-                .map(|(prefix, origin)| Change::Delete(prefix, origin)),
-        )?;
-        info!(bans = ended, "bans expired while the daemon was away");
-    }
+    let desired = read_bans(settings, &store, started)?;
     let stored = store.load_policies()?;
     info!(
         bans = desired.len(),
@@ -118,4 +108,20 @@ pub async fn assemble(
         tables,
         writer,
     })
+}
+
+/// The bans of the store; those that ended while the daemon was away leave it.
+fn read_bans(settings: &Settings, store: &Store, now: Timestamp) -> anyhow::Result<Desired> {
+    let mut desired = Desired::new(Guards::new(settings.guard.never_ban.iter().copied()));
+    let expired = bans::load(store, &mut desired, now)?;
+    if !expired.is_empty() {
+        let ended = expired.len();
+        store.commit(
+            expired
+                .into_iter()
+                .map(|(prefix, origin)| Change::Delete(prefix, origin)),
+        )?;
+        info!(bans = ended, "bans expired while the daemon was away");
+    }
+    Ok(desired)
 }

@@ -2,6 +2,7 @@
 //! they go away, and taken up again when they come back.
 
 mod accounts;
+mod seats;
 
 use std::{
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
@@ -16,6 +17,7 @@ use palisade_xdp::{Action, Attached, AttachedMode, InterfaceSpec, Kernel, Mode};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::seats::Seat;
 use super::{
     links::{Link, Links, Pair},
     workers::{Roster, Shop},
@@ -36,11 +38,7 @@ const LINK_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// A worker that has run for so long has recovered.
-const RECOVERED_AFTER: Duration = Duration::from_secs(60);
-
-/// Packets that may wait for one worker.
-const FRAME_COUNT: u32 = 2048;
+/// Bytes of a worker's frame, by what the interface's packets need.
 const FRAME_BYTES: u32 = 2048;
 const FRAME_BYTES_LARGE: u32 = 4096;
 
@@ -65,15 +63,6 @@ impl Patience {
         let pause = RETRY_FIRST.saturating_mul(factor).min(RETRY_MAX);
         self.last.is_none_or(|last| last.elapsed() >= pause)
     }
-}
-
-/// One queue of an attached interface.
-#[derive(Debug, Default)]
-struct Seat {
-    patience: Patience,
-    started: Option<Stopwatch>,
-    problem: Option<String>,
-    zero_copy: bool,
 }
 
 /// An interface with our programs on it.
@@ -324,93 +313,6 @@ impl Interfaces {
         }
     }
 
-    async fn dismiss(&self, seat: (u16, u32)) {
-        if let Some(worker) = self.roster.dismiss(seat) {
-            // Dropping waits for the thread. A panic there has been reported by the worker.
-            let _ = tokio::task::spawn_blocking(move || drop(worker)).await;
-        }
-    }
-
-    /// Starts the workers that do not run.
-    async fn keep_workers(&self, settings: &settings::Interface, live: &mut Live) {
-        let slot = live.attached.slot;
-        let cpus = cpus();
-        for (queue, seat) in (0_u32..).zip(&mut live.seats) {
-            let place = (slot, queue);
-            if let Some(worker) = self.roster.get(place) {
-                if worker.is_alive() {
-                    let started = seat.started.get_or_insert_with(Stopwatch::start);
-                    if started.elapsed() > RECOVERED_AFTER {
-                        seat.patience = Patience::default();
-                    }
-                    continue;
-                }
-                let problem = worker.failure().unwrap_or_else(|| "it ended".to_owned());
-                drop(worker);
-                warn!(
-                    interface = settings.name,
-                    queue, problem, "worker died; starting it again"
-                );
-                let interface = settings.name.clone();
-                let notice = What::WorkerDied {
-                    interface,
-                    queue,
-                    problem: problem.clone(),
-                };
-                self.surroundings.notify(notice);
-                seat.problem = Some(problem);
-                seat.patience.fail();
-                self.dismiss(place).await;
-            }
-            if !seat.patience.is_over() {
-                continue;
-            }
-            let wanted = WorkerSettings {
-                interface: settings.name.clone(),
-                ifindex: live.link.index,
-                slot,
-                queue,
-                cpu: cpu_of(queue, &cpus),
-                zero_copy: settings.zero_copy,
-                give_back: live.pair.near.clone(),
-                give_back_queue: queue,
-                shim: live.attached.shim_token,
-                frame_count: FRAME_COUNT,
-                frame_bytes: live.frame_bytes,
-            };
-            let shop = live.shop.clone();
-            let started = tokio::task::spawn_blocking(move || shop.start(wanted)).await;
-            match started
-                .map_err(anyhow::Error::from)
-                .and_then(|worker| Ok(worker?))
-            {
-                Ok(worker) => {
-                    let zero_copy = worker.zero_copy();
-                    info!(
-                        interface = settings.name,
-                        queue, zero_copy, "worker started"
-                    );
-                    let interface = settings.name.clone();
-                    self.surroundings
-                        .notify(What::WorkerStarted { interface, queue });
-                    seat.zero_copy = zero_copy;
-                    seat.problem = None;
-                    seat.started = Some(Stopwatch::start());
-                    self.roster.seat(place, worker);
-                }
-                Err(error) => {
-                    let problem = format!("{error:#}");
-                    warn!(
-                        interface = settings.name,
-                        queue, problem, "worker not started"
-                    );
-                    seat.problem = Some(problem);
-                    seat.patience.fail();
-                }
-            }
-        }
-    }
-
     /// Tells the board what is alive.
     fn show(&self) {
         let alive = self.roster.alive();
@@ -495,19 +397,4 @@ fn action(action: settings::Action) -> Action {
         settings::Action::Pass => Action::Pass,
         settings::Action::Drop => Action::Drop,
     }
-}
-
-/// The CPUs that we may run on.
-fn cpus() -> Vec<usize> {
-    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else {
-        return Vec::new();
-    };
-    (0..rustix::thread::CpuSet::MAX_CPU)
-        .filter(|cpu| allowed.is_set(*cpu))
-        .collect()
-}
-
-fn cpu_of(queue: u32, cpus: &[usize]) -> Option<usize> {
-    let index = usize::try_from(queue).ok()?.checked_rem(cpus.len())?;
-    cpus.get(index).copied()
 }

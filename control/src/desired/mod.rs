@@ -22,6 +22,7 @@ mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,7 @@ pub use self::{
 };
 use self::{
     names::Names,
-    table::{Key, NEVER, Record, Table, masked},
+    table::{Key, NEVER, Record, Table},
 };
 use crate::{
     clock::Timestamp,
@@ -224,7 +225,10 @@ impl Desired {
         let (v4, v6) = match cursor {
             None => (Some(Bound::Unbounded), Bound::Unbounded),
             Some((prefix, origin)) => {
-                let (number, exact) = self.origin_place(prefix, origin);
+                // Origins of one prefix are in the order of their numbers. When this one has no
+                // number any more, nothing is left out by starting the prefix again.
+                let number = self.origin_number(origin);
+                let (number, exact) = (number.unwrap_or(0), number.is_some());
                 match bits(prefix) {
                     Bits::V4(address, length) => (
                         Some(bound(
@@ -258,15 +262,6 @@ impl Desired {
             .after(v6)
             .filter_map(|(key, record)| self.ban6(key, record));
         v4.chain(v6)
-    }
-
-    /// Where to go on after the ban of `origin` on `prefix`, which may have ended meanwhile.
-    ///
-    /// Origins of one prefix are in the order of their numbers. When the origin has no number any
-    /// more, nothing is left out by starting the prefix again.
-    fn origin_place(&self, _prefix: &Prefix, origin: &Origin) -> (u8, bool) {
-        self.origin_number(origin)
-            .map_or((0, false), |number| (number, true))
     }
 
     /// The bans whose prefix holds `address`, longest prefix first.
@@ -379,89 +374,6 @@ impl Desired {
     pub fn has_room_for(&self, origin: &Origin) -> bool {
         self.origins.number(origin.as_str()).is_some()
             || self.origins.len() < crate::core::ORIGINS_MAX
-    }
-
-    // === What the kernel should hold ===
-
-    /// What the kernel should hold for exactly `prefix`.
-    pub fn wanted(&self, prefix: &Prefix) -> Option<Effect> {
-        if self.guards.is_guard(prefix) {
-            return self.is_banned_from_above(prefix).then_some(Effect::Exempt);
-        }
-        let banned = self.has_prefix(prefix) && self.guards.holding(prefix).is_none();
-        banned.then_some(Effect::Banned)
-    }
-
-    /// The entries that a change of the bans on `prefix` can touch, with what they should be.
-    pub fn touched(&self, prefix: &Prefix) -> impl Iterator<Item = (Prefix, Option<Effect>)> {
-        std::iter::once(*prefix)
-            .chain(self.guards.inside(prefix))
-            .map(|prefix| (prefix, self.wanted(&prefix)))
-    }
-
-    /// At most `limit` prefixes that the kernel should ban, in order, after `cursor`.
-    pub fn wanted_bans(&self, cursor: Option<&Prefix>, limit: usize) -> Vec<Prefix> {
-        let (v4, v6) = match cursor.map(bits) {
-            None => (Some(Bound::Unbounded), Bound::Unbounded),
-            Some(Bits::V4(address, length)) => (
-                Some(bound(
-                    Key {
-                        address,
-                        length,
-                        origin: u8::MAX,
-                    },
-                    true,
-                )),
-                Bound::Unbounded,
-            ),
-            Some(Bits::V6(address, length)) => (
-                None,
-                bound(
-                    Key {
-                        address,
-                        length,
-                        origin: u8::MAX,
-                    },
-                    true,
-                ),
-            ),
-        };
-        let v4 = v4.into_iter().flat_map(|start| self.v4.after(start));
-        let v4 = v4.map(|(key, _)| prefix4(key.address, key.length));
-        let v6 = self
-            .v6
-            .after(v6)
-            .map(|(key, _)| prefix6(key.address, key.length));
-        let mut last = None;
-        v4.chain(v6)
-            .filter(|prefix| last.replace(*prefix) != Some(*prefix))
-            .filter(|prefix| self.guards.holding(prefix).is_none())
-            .take(limit)
-            .collect()
-    }
-
-    /// The guards that the kernel should exempt, in order.
-    pub fn wanted_exemptions(&self) -> Vec<Prefix> {
-        self.guards
-            .iter()
-            .filter(|guard| self.is_banned_from_above(guard))
-            .collect()
-    }
-
-    /// Whether anybody bans exactly `prefix`.
-    pub fn has_prefix(&self, prefix: &Prefix) -> bool {
-        match bits(prefix) {
-            Bits::V4(address, length) => self.v4.has_prefix(address, length),
-            Bits::V6(address, length) => self.v6.has_prefix(address, length),
-        }
-    }
-
-    /// Whether a ban strictly wider than `prefix` holds it.
-    fn is_banned_from_above(&self, prefix: &Prefix) -> bool {
-        (0..prefix.len()).any(|length| match bits(prefix) {
-            Bits::V4(address, _) => self.v4.has_prefix(masked(address, length), length),
-            Bits::V6(address, _) => self.v6.has_prefix(masked(address, length), length),
-        })
     }
 
     // === Records to bans ===

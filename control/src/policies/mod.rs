@@ -10,9 +10,12 @@
 //! half of each.
 
 mod book;
+mod directory;
+mod document;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::{
     collections::BTreeMap,
@@ -29,19 +32,18 @@ use palisade_config::{
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use self::book::{Assembled, Book, Clash, File, Found, Name, cut_out};
 pub use self::publish::{Adoption, NoWorkers, Published, Publisher, Staged};
+use self::{
+    book::{Assembled, Book, Clash, File, Found, Name, cut_out},
+    directory::{file_changes, read_files},
+    document::{is_same, stored_policy},
+    view::{View, view},
+};
 use crate::{
     bans::{Bans, Surroundings},
-    core::{
-        Applied, PolicyFileFault, PolicyFileState, PolicyFileStatus, PolicyRefusal, PolicySource,
-        Refusal, StoredPolicy, What,
-    },
+    core::{Applied, PolicyFileStatus, PolicyRefusal, PolicySource, Refusal, StoredPolicy, What},
     store::{PolicyChange, PolicyRecord, StoredPolicies},
 };
-
-/// Largest file of the policy directory that is read.
-const FILE_BYTES_MAX: u64 = 3 << 20;
 
 /// Everything that decides about policies.
 #[derive(Debug)]
@@ -54,13 +56,6 @@ pub struct Policies {
     book: Mutex<Book>,
     /// What the book says, for readers that do not wait.
     view: ArcSwap<View>,
-}
-
-/// What readers see.
-#[derive(Debug, Default)]
-struct View {
-    policies: Vec<StoredPolicy>,
-    files: Vec<PolicyFileStatus>,
 }
 
 impl Policies {
@@ -350,168 +345,6 @@ impl Policies {
     fn show(&self, book: &Book) {
         self.view.store(Arc::new(view(book)));
     }
-}
-
-fn view(book: &Book) -> View {
-    let mut policies = Vec::new();
-    let mut add = |good: &book::Good, source: &PolicySource, applied| {
-        for document in &good.documents {
-            if let Document::NetworkPolicy(policy) = document {
-                policies.push(StoredPolicy {
-                    namespace: policy.namespace.clone(),
-                    name: policy.name.clone(),
-                    source: source.clone(),
-                    document: cut_out(&good.text, policy.place.line),
-                    applied,
-                });
-            }
-        }
-    };
-    for (name, file) in &book.files {
-        if let Some(good) = &file.good {
-            add(good, &PolicySource::File(name.clone()), None);
-        }
-    }
-    for applied in book.api.values() {
-        add(&applied.good, &PolicySource::Api, Some(applied.applied));
-    }
-    policies.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    let files = book
-        .files
-        .iter()
-        .map(|(name, file)| file_status(name, file))
-        .collect();
-    View { policies, files }
-}
-
-fn file_status(name: &str, file: &File) -> PolicyFileStatus {
-    let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
-    PolicyFileStatus {
-        file: name.to_owned(),
-        state: match (&file.good, file.faults.is_empty()) {
-            (_, true) => PolicyFileState::InForce,
-            (Some(_), false) => PolicyFileState::BrokenLastGoodInForce,
-            (None, false) => PolicyFileState::Broken,
-        },
-        documents: file
-            .good
-            .as_ref()
-            .map_or(0, |good| number(good.documents.len())),
-        faults: file
-            .faults
-            .iter()
-            .map(|fault| PolicyFileFault {
-                document: number(fault.document),
-                line: number(fault.line),
-                column: number(fault.column),
-                field: fault.field.clone(),
-                message: fault.message.clone(),
-                hint: fault.hint.clone(),
-            })
-            .collect(),
-    }
-}
-
-/// What the store has to know after a look at the directory.
-fn file_changes(before: &Book, after: &Book) -> Vec<PolicyChange> {
-    let gone = before
-        .files
-        .keys()
-        .filter(|name| !after.files.contains_key(*name));
-    let gone = gone.map(|name| PolicyChange::FileGone { name: name.clone() });
-    let put = after.files.iter().filter_map(|(name, file)| {
-        let good = file.good.as_ref()?;
-        let old = before.files.get(name).and_then(|old| old.good.as_ref());
-        let same = old.is_some_and(|old| old.text == good.text);
-        (!same).then(|| PolicyChange::File {
-            name: name.clone(),
-            text: good.text.to_string(),
-        })
-    });
-    gone.chain(put).collect()
-}
-
-/// Reads the files of the policy directory; one that does not exist is empty.
-fn read_files(directory: &Path) -> Result<Found, String> {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::new()),
-        Err(error) => return Err(error.to_string()),
-    };
-    let mut found = Found::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| error.to_string())?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = entry.path();
-        let wanted = [".yaml", ".yml", ".json"]
-            .iter()
-            .any(|ending| name.ends_with(ending));
-        if !wanted || name.starts_with('.') || path.is_dir() {
-            continue;
-        }
-        found.insert(name, read_file(&path));
-    }
-    Ok(found)
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
-    if length > FILE_BYTES_MAX {
-        return Err(format!(
-            "the file has {length} bytes, more than {FILE_BYTES_MAX}"
-        ));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
-}
-
-/// A stored policy as the book has it: the document of the stored text that bears the key.
-fn stored_policy(key: &str, record: &PolicyRecord) -> Option<(Name, book::Applied)> {
-    let good = book::read(record.text.as_bytes()).ok()?;
-    let document = good.documents.into_iter().find(|document| match document {
-        Document::NetworkPolicy(policy) => key == format!("{}/{}", policy.namespace, policy.name),
-        _ => false,
-    })?;
-    let Document::NetworkPolicy(policy) = &document else {
-        return None;
-    };
-    let name = (policy.namespace.clone(), policy.name.clone());
-    let good = Arc::new(book::Good {
-        text: good.text,
-        documents: vec![document],
-    });
-    Some((
-        name,
-        book::Applied {
-            good,
-            applied: record.applied,
-        },
-    ))
-}
-
-/// Whether a document says what `policy` says, wherever it stands in its text.
-fn is_same(documents: &[Document], policy: &NetworkPolicy) -> bool {
-    let anywhere = |policy: &NetworkPolicy| format!("{:?}", placeless(policy));
-    documents.iter().any(|document| match document {
-        Document::NetworkPolicy(old) => anywhere(old) == anywhere(policy),
-        _ => false,
-    })
-}
-
-fn placeless(policy: &NetworkPolicy) -> NetworkPolicy {
-    let mut policy = policy.clone();
-    policy.place = Default::default();
-    for rule in policy.ingress.iter_mut().chain(&mut policy.egress) {
-        rule.place = Default::default();
-        for peer in &mut rule.peers {
-            match peer {
-                palisade_config::policy::Peer::Block(block) => block.place = Default::default(),
-                palisade_config::policy::Peer::Pods { place, .. } => *place = Default::default(),
-            }
-        }
-    }
-    policy
 }
 
 fn conflict(clash: &Clash) -> PolicyRefusal {

@@ -1,0 +1,56 @@
+//! Single policies as the API hands them in and the store keeps them.
+
+use std::sync::Arc;
+
+use palisade_config::policy::{Document, NetworkPolicy, Peer, Place};
+
+use super::book::{self, Name};
+use crate::store::PolicyRecord;
+
+/// A stored policy as the book has it: the document of the stored text that bears the key.
+pub(super) fn stored_policy(key: &str, record: &PolicyRecord) -> Option<(Name, book::Applied)> {
+    let good = book::read(record.text.as_bytes()).ok()?;
+    let document = good.documents.into_iter().find(|document| match document {
+        Document::NetworkPolicy(policy) => key == format!("{}/{}", policy.namespace, policy.name),
+        _ => false,
+    })?;
+    let Document::NetworkPolicy(policy) = &document else {
+        return None;
+    };
+    let name = (policy.namespace.clone(), policy.name.clone());
+    let good = Arc::new(book::Good {
+        text: good.text,
+        documents: vec![document],
+    });
+    Some((
+        name,
+        book::Applied {
+            good,
+            applied: record.applied,
+        },
+    ))
+}
+
+/// Whether a document says what `policy` says, wherever it stands in its text.
+pub(super) fn is_same(documents: &[Document], policy: &NetworkPolicy) -> bool {
+    let anywhere = |policy: &NetworkPolicy| format!("{:?}", placeless(policy));
+    documents.iter().any(|document| match document {
+        Document::NetworkPolicy(old) => anywhere(old) == anywhere(policy),
+        _ => false,
+    })
+}
+
+fn placeless(policy: &NetworkPolicy) -> NetworkPolicy {
+    let mut policy = policy.clone();
+    policy.place = Place::default();
+    for rule in policy.ingress.iter_mut().chain(&mut policy.egress) {
+        rule.place = Place::default();
+        for peer in &mut rule.peers {
+            match peer {
+                Peer::Block(block) => block.place = Place::default(),
+                Peer::Pods { place, .. } => *place = Place::default(),
+            }
+        }
+    }
+    policy
+}
