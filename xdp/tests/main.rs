@@ -3,11 +3,19 @@
 #[cfg(test)]
 mod attach;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod features;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod give_back;
+#[cfg(test)]
+mod learned;
+#[cfg(test)]
 mod parity;
+#[cfg(test)]
+mod pins;
 #[cfg(test)]
 mod prog_run;
 #[cfg(test)]

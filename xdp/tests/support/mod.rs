@@ -1,6 +1,10 @@
 //! What the tests of this crate share: a kernel of their own, gone when they end, programs that run
 //! on one frame, and a ledger of what they counted.
 
+pub(crate) mod answers;
+pub(crate) mod bans;
+pub(crate) mod devices;
+pub(crate) mod endpoints;
 pub(crate) mod frames;
 
 use std::{
