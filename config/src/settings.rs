@@ -131,7 +131,6 @@ pub struct Endpoint {
     pub labels: BTreeMap<String, String>,
     pub addresses: Vec<IpAddr>,
     pub ports: BTreeMap<String, PortProtocol>,
-    pub proxy_protocol: Vec<PortProtocol>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -44,13 +44,13 @@ fn endpoint(table: &Table<'_>, taken: &mut BTreeSet<IpAddr>) -> Result<Endpoint,
         None => defaults::NAMESPACE.to_owned(),
         Some(value) => named(&value, types::label_name)?.to_owned(),
     };
+    proxy_ports(table)?;
     Ok(Endpoint {
         name: named(&table.require("name")?, types::subdomain)?.to_owned(),
         namespace,
         labels: labels(table)?,
         addresses: addresses(table, taken)?,
         ports: ports(table)?,
-        proxy_protocol: proxy_ports(table)?,
     })
 }
 
@@ -116,11 +116,12 @@ fn ports(table: &Table<'_>) -> Result<BTreeMap<String, PortProtocol>, SettingsEr
     Ok(ports)
 }
 
-fn proxy_ports(table: &Table<'_>) -> Result<Vec<PortProtocol>, SettingsError> {
+/// Checked, and then refused: a port that opened without its PROXY header being read would be open
+/// to everybody who forges one.
+fn proxy_ports(table: &Table<'_>) -> Result<(), SettingsError> {
     let values = table
         .get("proxy_protocol")
         .map_or(Ok(Vec::new()), |value| value.items())?;
-    let mut ports = Vec::new();
     for value in values {
         let port: PortProtocol = value.parse()?;
         if port.protocol != Protocol::Tcp {
@@ -128,7 +129,10 @@ fn proxy_ports(table: &Table<'_>) -> Result<Vec<PortProtocol>, SettingsError> {
                 "'{port}' is not TCP, which the PROXY protocol needs"
             )));
         }
-        ports.push(port);
+        return Err(value.fault(format!(
+            "'{port}': this version does not read the PROXY protocol; leave the list empty and \
+             let a policy say who may connect"
+        )));
     }
-    Ok(ports)
+    Ok(())
 }

@@ -130,8 +130,8 @@ const ENDPOINT: &str = "\
 #addresses = [\"192.0.2.10\", \"2001:db8::10\"]
 #ports = { http = \"tcp/80\", https = \"tcp/443\" }
 # Ports on which trusted proxies, and nobody else, may connect and must speak
-# the PROXY protocol. They need not stand in `ports`.
-#proxy_protocol = [\"tcp/443\"]
+# the PROXY protocol. This version does not read it yet and refuses a port here.
+#proxy_protocol = []
 
 [proxy]
 # Proxies whose PROXY headers are believed, e.g. [\"192.0.2.128/25\"].

@@ -154,6 +154,8 @@ fn faults_name_line_column_key_and_what_was_meant() {
             "3:18: endpoint[0].ports.HTTP: port name 'HTTP' must consist of lower case letters, digits and '-', with at least one letter"),
         ("PROXY over UDP", "[[endpoint]]\nname = \"a\"\nproxy_protocol = [\"udp/53\"]",
             "3:19: endpoint[0].proxy_protocol[0]: 'udp/53' is not TCP, which the PROXY protocol needs"),
+        ("PROXY, not read yet", "[[endpoint]]\nname = \"a\"\nproxy_protocol = [\"tcp/443\"]",
+            "3:19: endpoint[0].proxy_protocol[0]: 'tcp/443': this version does not read the PROXY protocol; leave the list empty and let a policy say who may connect"),
         ("duplicate key", "[api]\nunix = \"/a\"\nunix = \"/b\"",
             "3:1: duplicate key"),
     ];
