@@ -28,7 +28,9 @@ static __always_inline __u64 idle_ns(__u64 last_seen_ns, __u64 now)
 	return now > last_seen_ns ? now - last_seen_ns : 0;
 }
 
-static __always_inline __u32 generation(void)
+/* Read before the endpoint is looked up, and once for each packet: what is then remembered of it
+ * is never taken for a verdict of a policy that came in between. */
+static __always_inline __u32 generation_in_force(void)
 {
 	__u32 zero = 0;
 	const volatile struct palisade_state *shared = bpf_map_lookup_elem(&state, &zero);
@@ -58,7 +60,7 @@ static __always_inline bool may_be_reply(const struct packet *packet)
 
 /* The verdict in force for this packet's flow, or NULL. */
 static __always_inline struct palisade_flow_verdict *flow_verdict(const struct packet *packet,
-								  __u64 now)
+								  __u32 in_force, __u64 now)
 {
 	struct palisade_flow_verdict *verdict;
 	__u64 idle;
@@ -66,7 +68,7 @@ static __always_inline struct palisade_flow_verdict *flow_verdict(const struct p
 	if (!may_have_verdict(packet))
 		return NULL;
 	verdict = bpf_map_lookup_elem(&flows, &packet->flow);
-	if (!verdict || verdict->generation != generation())
+	if (!verdict || verdict->generation != in_force)
 		return NULL;
 	idle = idle_ns(verdict->last_seen_ns, now);
 	if (idle > idle_limit_ns(packet->flow.protocol))
@@ -76,8 +78,14 @@ static __always_inline struct palisade_flow_verdict *flow_verdict(const struct p
 	return verdict;
 }
 
-/* Notes that a stranger was let in without a worker's verdict. Under a generation that is never
- * in force the note is no verdict; it only tells the egress program who started the flow. */
+/* A generation that is not in force now, nor soon. */
+static __always_inline __u32 no_generation(__u32 in_force)
+{
+	return in_force - 1;
+}
+
+/* Notes that a stranger was let in without a worker's verdict. Under a generation that is not in
+ * force the note is no verdict; it only tells the egress program who started the flow. */
 static __always_inline void remember_stranger(const struct packet *packet, __u8 reason,
 					      __u32 under_generation, __u64 now)
 {
@@ -93,12 +101,6 @@ static __always_inline void remember_stranger(const struct packet *packet, __u8 
 	    !may_have_verdict(packet))
 		return;
 	bpf_map_update_elem(&flows, &packet->flow, &verdict, BPF_ANY);
-}
-
-/* The generation that `generation` never equals while it is in force. */
-static __always_inline __u32 no_generation(void)
-{
-	return generation() - 1;
 }
 
 /* Was a packet of this flow let in lately, by whatever generation? */

@@ -34,10 +34,12 @@ static __always_inline int judge(struct xdp_md *context,
 				 const struct palisade_interface *interface,
 				 const struct packet *packet)
 {
-	const struct palisade_endpoint *endpoint = endpoint_at(packet->flow.destination);
+	const __u32 in_force = generation_in_force();
 	const struct palisade_flow_verdict *verdict;
+	const struct palisade_endpoint *endpoint;
 	__u64 now;
 
+	endpoint = endpoint_at(packet->flow.destination);
 	if (!endpoint)
 		return pass(packet, REASON_NO_POLICY);
 
@@ -45,21 +47,21 @@ static __always_inline int judge(struct xdp_md *context,
 	if (packet->fragment == FRAGMENT_WHOLE) {
 		if (is_reply(packet, now))
 			return pass(packet, REASON_REPLY);
-		verdict = flow_verdict(packet, now);
+		verdict = flow_verdict(packet, in_force, now);
 		if (verdict && verdict->verdict == VERDICT_PASS)
 			return pass(packet, REASON_FLOW_ESTABLISHED);
 		if (verdict)
 			return drop(packet, verdict->reason);
 	}
 	if (!is_ingress_isolated(endpoint)) {
-		remember_stranger(packet, REASON_NO_POLICY, generation(), now);
+		remember_stranger(packet, REASON_NO_POLICY, in_force, now);
 		return pass(packet, REASON_NO_POLICY);
 	}
 	if (packet->fragment == FRAGMENT_WHOLE && is_always_open(packet)) {
-		remember_stranger(packet, REASON_GUARDED, no_generation(), now);
+		remember_stranger(packet, REASON_GUARDED, no_generation(in_force), now);
 		return pass(packet, REASON_GUARDED);
 	}
-	return inspect(context, interface, packet, now);
+	return inspect(context, interface, packet, in_force, now);
 }
 
 SEC("xdp.frags")

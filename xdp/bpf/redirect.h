@@ -23,16 +23,16 @@ static __always_inline bool worker_is_alive(__u32 index, __u64 now)
 
 /* No worker: the interface's settings decide. A stranger that is let in so stays one. */
 static __always_inline int miss(const struct palisade_interface *interface,
-				const struct packet *packet, __u64 now)
+				const struct packet *packet, __u32 in_force, __u64 now)
 {
 	if (interface->when_workers_fail == ACTION_PASS)
-		remember_stranger(packet, REASON_NO_WORKER, no_generation(), now);
+		remember_stranger(packet, REASON_NO_WORKER, no_generation(in_force), now);
 	return act(packet, interface->when_workers_fail, REASON_NO_WORKER);
 }
 
 static __always_inline int inspect(struct xdp_md *context,
 				   const struct palisade_interface *interface,
-				   const struct packet *packet, __u64 now)
+				   const struct packet *packet, __u32 in_force, __u64 now)
 {
 	__u32 queue = context->rx_queue_index;
 	__u32 index = SLOT * PALISADE_MAX_QUEUES + queue;
@@ -40,7 +40,7 @@ static __always_inline int inspect(struct xdp_md *context,
 	if (queue >= interface->queues || queue >= PALISADE_MAX_QUEUES ||
 	    packet->length > interface->frame_bytes_max || !worker_is_alive(index, now) ||
 	    bpf_redirect_map(&sockets, index, XDP_ABORTED) != XDP_REDIRECT)
-		return miss(interface, packet, now);
+		return miss(interface, packet, in_force, now);
 
 	count(packet, VERDICT_INSPECT,
 	      packet->fragment == FRAGMENT_WHOLE ? REASON_NEEDS_POLICY : REASON_NEEDS_FRAGMENT);
