@@ -122,17 +122,16 @@ fn proxy_ports(table: &Table<'_>) -> Result<(), SettingsError> {
     let values = table
         .get("proxy_protocol")
         .map_or(Ok(Vec::new()), |value| value.items())?;
-    for value in values {
-        let port: PortProtocol = value.parse()?;
-        if port.protocol != Protocol::Tcp {
-            return Err(value.fault(format!(
-                "'{port}' is not TCP, which the PROXY protocol needs"
-            )));
-        }
-        return Err(value.fault(format!(
+    let Some(value) = values.first() else {
+        return Ok(());
+    };
+    let port: PortProtocol = value.parse()?;
+    Err(value.fault(if port.protocol == Protocol::Tcp {
+        format!(
             "'{port}': this version does not read the PROXY protocol; leave the list empty and \
              let a policy say who may connect"
-        )));
-    }
-    Ok(())
+        )
+    } else {
+        format!("'{port}' is not TCP, which the PROXY protocol needs")
+    }))
 }
