@@ -4,7 +4,7 @@
 //! wish -> rules -> store (durable) -> desired state -> kernel -> answer
 //! ```
 //!
-//! One thread, [`writer`], carries out every change, so that two wishes on one prefix have an
+//! One thread, the writer, carries out every change, so that two wishes on one prefix have an
 //! order and the kernel is never written by two. Readers take the desired state's lock shared and
 //! never wait for the disk.
 

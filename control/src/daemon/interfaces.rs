@@ -181,7 +181,7 @@ impl Interfaces {
         };
         if let Some(live) = &port.live {
             let gone = link.as_ref().map(|link| link.index) != Some(live.link.index);
-            let lost = !gone && check_link && self.has_lost_its_link(&name);
+            let lost = !gone && check_link && self.has_lost_a_part(&name, &live.pair).await;
             if gone || lost {
                 warn!(interface = name, gone, "interface lost");
                 self.surroundings.notify(What::InterfaceLost {
@@ -220,12 +220,20 @@ impl Interfaces {
         }
     }
 
-    /// Whether somebody has taken our program off or put another one in its place.
-    fn has_lost_its_link(&self, name: &str) -> bool {
-        self.kernel.interfaces().is_ok_and(|slots| {
+    /// Whether somebody has taken our program off, put another one in its place, or removed the
+    /// pair for packets given back.
+    async fn has_lost_a_part(&self, name: &str, pair: &Pair) -> bool {
+        let detached = self.kernel.interfaces().is_ok_and(|slots| {
             let slot = slots.iter().find(|slot| slot.name == name);
             slot.is_none_or(|slot| slot.mode.is_none())
-        })
+        });
+        match self.links.keep_pair(pair).await {
+            Ok(sound) => detached || !sound,
+            Err(error) => {
+                warn!(interface = name, %error, "give-back pair not looked at");
+                detached
+            }
+        }
     }
 
     async fn attach(

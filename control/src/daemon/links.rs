@@ -9,11 +9,12 @@ use rtnetlink::{
         address::AddressAttribute,
         link::{
             AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute,
-            LinkMessage,
+            LinkFlags, LinkMessage,
         },
     },
 };
 use tokio::sync::watch;
+use tracing::warn;
 
 /// Largest frame that a pair carries: more than any interface hands over.
 const PAIR_MTU: u32 = 16 << 10;
@@ -34,6 +35,7 @@ pub(super) struct Link {
     pub(super) index: u32,
     pub(super) mtu: u32,
     pub(super) queues: u32,
+    pub(super) up: bool,
 }
 
 /// Two ends of a private veth pair: workers send into the near one, and the far one turns what
@@ -160,6 +162,31 @@ impl Links {
         })
     }
 
+    /// Sets both ends of a pair up again if somebody has set one down. `false`: an end is gone.
+    pub(super) async fn keep_pair(&self, pair: &Pair) -> Result<bool, LinkError> {
+        for name in [&pair.near, &pair.far] {
+            let Some(link) = self.find(name).await? else {
+                return Ok(false);
+            };
+            if *name == pair.far && link.index != pair.far_index {
+                return Ok(false);
+            }
+            if !link.up {
+                warn!(
+                    link = name,
+                    "somebody set an end of our give-back pair down; up again"
+                );
+                let up = LinkUnspec::new_with_index(link.index).up().build();
+                let failed = |source| LinkError {
+                    doing: format!("setting {name} up"),
+                    source,
+                };
+                self.handle.link().set(up).execute().await.map_err(failed)?;
+            }
+        }
+        Ok(true)
+    }
+
     /// Removes a link, if it is there.
     pub(super) async fn remove(&self, name: &str) -> Result<(), LinkError> {
         let Some(link) = self.find(name).await? else {
@@ -216,6 +243,7 @@ fn link(name: &str, message: &LinkMessage) -> Link {
         index,
         mtu,
         queues: queues_in_use(name, index).unwrap_or(most_queues),
+        up: message.header.flags.contains(LinkFlags::Up),
     }
 }
 
