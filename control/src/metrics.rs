@@ -1,177 +1,217 @@
 //! What `/metrics` tells Prometheus: every family, in the order in which it appears.
 //!
-//! Labels come from closed lists and from the names of interfaces and origins, which are bounded.
-//! No address, port or free text is ever a label. Packet conservation, for each interface:
+//! The figures are counted elsewhere, most of them in the kernel; here they are put into families
+//! and encoded. Labels come from closed lists and from the names of interfaces and origins, which
+//! are bounded. No address, port or free text is ever a label. Packet conservation, for each
+//! interface:
 //!
 //! ```text
 //! received  = sum(stage="xdp")                    pass + drop + inspect
 //! inspected = sum(stage="worker")                 pass + drop + lost
 //! ```
 
-use std::fmt::{Display, Write as _};
+use prometheus::{
+    TextEncoder,
+    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+};
 
-use crate::core::{Figures, HistogramFigures};
+use crate::core::{CellFigures, Figures, HistogramFigures};
 
 /// The text exposition format.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// All families at one moment.
-pub fn render(figures: &Figures) -> String {
-    let mut page = Page(String::with_capacity(16 << 10));
-
-    page.family("palisade_build_info", "gauge", "What is running; always 1.");
-    let version = env!("CARGO_PKG_VERSION");
-    let abi = palisade_abi::PALISADE_ABI_VERSION.to_string();
-    page.sample(
-        "palisade_build_info",
-        &[("version", version), ("abi", &abi)],
-        1,
-    );
-
-    packets(&mut page, figures);
-
-    bans(&mut page, figures);
-
-    page.single(
-        "palisade_flows",
-        "gauge",
-        "Flows whose verdict is remembered.",
-        figures.flows,
-    );
-    page.single(
-        "palisade_generation",
-        "gauge",
-        "Number of the tables in force.",
-        figures.generation,
-    );
-    page.family(
-        "palisade_workers_alive",
-        "gauge",
-        "Workers that beat, by interface.",
-    );
-    for interface in &figures.interfaces {
-        let labels = [("interface", interface.name.as_str())];
-        page.sample("palisade_workers_alive", &labels, interface.workers_alive);
-    }
-    page.single(
-        "palisade_events_lost_total",
-        "counter",
-        "Sampled packets that did not fit the event ring.",
-        figures.events_lost,
-    );
-    page.histogram(
-        "palisade_apply_duration_seconds",
-        "From a change asked for to the change in force.",
-        &figures.apply,
-    );
-    page.single(
-        "palisade_reconcile_runs_total",
-        "counter",
-        "Comparisons of what the kernel holds with what is wanted.",
-        figures.reconcile_runs,
-    );
-    page.single(
-        "palisade_drift_repaired_total",
-        "counter",
-        "Kernel entries that were missing, wrong or too many, and were repaired.",
-        figures.drift_repaired,
-    );
-    page.0
-}
-
-fn bans(page: &mut Page, figures: &Figures) {
-    page.family(
-        "palisade_bans",
-        "gauge",
-        "Banned prefixes; one counts once for each origin.",
-    );
-    for bans in &figures.bans {
-        let labels = [
-            ("family", bans.family.label()),
-            ("origin", bans.origin.as_str()),
-        ];
-        page.sample("palisade_bans", &labels, bans.count);
-    }
-    page.family(
-        "palisade_bans_capacity",
-        "gauge",
-        "Most prefixes that the kernel can hold.",
-    );
-    let (v4, v6) = figures.bans_capacity;
-    page.sample("palisade_bans_capacity", &[("family", "ipv4")], v4);
-    page.sample("palisade_bans_capacity", &[("family", "ipv6")], v6);
-}
-
-fn packets(page: &mut Page, figures: &Figures) {
-    let families = [
-        (
+/// All families at one moment; one without a sample is left out.
+pub fn render(figures: &Figures) -> Result<String, prometheus::Error> {
+    let families: Vec<_> = [
+        build_info(),
+        packets(
             "palisade_packets_total",
             "Packets by where they were judged, how and why.",
+            figures,
+            |cell| cell.packets,
         ),
-        (
+        packets(
             "palisade_bytes_total",
             "Bytes by where they were judged, how and why.",
+            figures,
+            |cell| cell.bytes,
         ),
+        bans(figures),
+        bans_capacity(figures),
+        gauge(
+            "palisade_flows",
+            "Flows whose verdict is remembered.",
+            [(vec![], figures.flows)],
+        ),
+        gauge(
+            "palisade_generation",
+            "Number of the tables in force.",
+            [(vec![], figures.generation)],
+        ),
+        workers(figures),
+        counter(
+            "palisade_events_lost_total",
+            "Sampled packets that did not fit the event ring.",
+            [(vec![], figures.events_lost)],
+        ),
+        histogram(
+            "palisade_apply_duration_seconds",
+            "From a change asked for to the change in force.",
+            &figures.apply,
+        ),
+        counter(
+            "palisade_reconcile_runs_total",
+            "Comparisons of what the kernel holds with what is wanted.",
+            [(vec![], figures.reconcile_runs)],
+        ),
+        counter(
+            "palisade_drift_repaired_total",
+            "Kernel entries that were missing, wrong or too many, and were repaired.",
+            [(vec![], figures.drift_repaired)],
+        ),
+    ]
+    .into_iter()
+    .filter(|family| !family.get_metric().is_empty())
+    .collect();
+    TextEncoder::new().encode_to_string(&families)
+}
+
+fn build_info() -> MetricFamily {
+    let labels = vec![
+        label("version", env!("CARGO_PKG_VERSION")),
+        label("abi", &palisade_abi::PALISADE_ABI_VERSION.to_string()),
     ];
-    for (index, (name, help)) in families.into_iter().enumerate() {
-        page.family(name, "counter", help);
-        for interface in &figures.interfaces {
-            for cell in &interface.cells {
-                let labels = [
-                    ("interface", interface.name.as_str()),
-                    ("stage", cell.stage.label()),
-                    ("verdict", cell.verdict.label()),
-                    ("reason", cell.reason.label()),
-                ];
-                page.sample(
-                    name,
-                    &labels,
-                    if index == 0 { cell.packets } else { cell.bytes },
-                );
-            }
-        }
-    }
+    gauge(
+        "palisade_build_info",
+        "What is running; always 1.",
+        [(labels, 1)],
+    )
 }
 
-/// The text format, being written.
-struct Page(String);
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
-        for (index, (label, text)) in labels.iter().enumerate() {
-            self.0.push(if index == 0 { '{' } else { ',' });
-            let _ = write!(self.0, "{label}=\"{}\"", escaped(text));
-        }
-        self.0.push_str(if labels.is_empty() { " " } else { "} " });
-        let _ = writeln!(self.0, "{value}");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
-        self.family(name, kind, help);
-        self.sample(name, &[], value);
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, figures: &HistogramFigures) {
-        self.family(name, "histogram", help);
-        let bucket = format!("{name}_bucket");
-        for (bound, count) in &figures.buckets {
-            self.sample(&bucket, &[("le", &bound.to_string())], count);
-        }
-        self.sample(&bucket, &[("le", "+Inf")], figures.count);
-        self.sample(&format!("{name}_sum"), &[], figures.sum_seconds);
-        self.sample(&format!("{name}_count"), &[], figures.count);
-    }
+fn packets(
+    name: &str,
+    help: &str,
+    figures: &Figures,
+    value: fn(&CellFigures) -> u64,
+) -> MetricFamily {
+    let samples = figures.interfaces.iter().flat_map(|interface| {
+        interface.cells.iter().map(move |cell| {
+            let labels = vec![
+                label("interface", &interface.name),
+                label("stage", cell.stage.label()),
+                label("verdict", cell.verdict.label()),
+                label("reason", cell.reason.label()),
+            ];
+            (labels, value(cell))
+        })
+    });
+    counter(name, help, samples)
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+fn bans(figures: &Figures) -> MetricFamily {
+    let samples = figures.bans.iter().map(|bans| {
+        let labels = vec![
+            label("family", bans.family.label()),
+            label("origin", bans.origin.as_str()),
+        ];
+        (labels, bans.count)
+    });
+    gauge(
+        "palisade_bans",
+        "Banned prefixes; one counts once for each origin.",
+        samples,
+    )
+}
+
+fn bans_capacity(figures: &Figures) -> MetricFamily {
+    let (v4, v6) = figures.bans_capacity;
+    gauge(
+        "palisade_bans_capacity",
+        "Most prefixes that the kernel can hold.",
+        [
+            (vec![label("family", "ipv4")], v4),
+            (vec![label("family", "ipv6")], v6),
+        ],
+    )
+}
+
+fn workers(figures: &Figures) -> MetricFamily {
+    let samples = figures.interfaces.iter().map(|interface| {
+        let labels = vec![label("interface", &interface.name)];
+        (labels, interface.workers_alive)
+    });
+    gauge(
+        "palisade_workers_alive",
+        "Workers that beat, by interface.",
+        samples,
+    )
+}
+
+// === encoding ===
+
+type Sample = (Vec<LabelPair>, u64);
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+/// Exact up to 2^53, like every number in the format.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the exposition format knows floating point numbers only"
+)]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn gauge(name: &str, help: &str, samples: impl IntoIterator<Item = Sample>) -> MetricFamily {
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let mut gauge = Gauge::default();
+        gauge.set_value(number(value));
+        let mut metric = Metric::from_label(labels);
+        metric.set_gauge(gauge);
+        metric
+    });
+    family(name, help, MetricType::GAUGE, metrics.collect())
+}
+
+fn counter(name: &str, help: &str, samples: impl IntoIterator<Item = Sample>) -> MetricFamily {
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let mut counter = Counter::default();
+        counter.set_value(number(value));
+        let mut metric = Metric::from_label(labels);
+        metric.set_counter(counter);
+        metric
+    });
+    family(name, help, MetricType::COUNTER, metrics.collect())
+}
+
+fn histogram(name: &str, help: &str, figures: &HistogramFigures) -> MetricFamily {
+    let buckets = figures.buckets.iter().map(|&(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_sum(figures.sum_seconds);
+    histogram.set_sample_count(figures.count);
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    family(name, help, MetricType::HISTOGRAM, vec![metric])
 }
 
 #[cfg(test)]
@@ -279,7 +319,7 @@ mod tests {
 
     #[test]
     fn every_sample_belongs_to_the_family_above_it() {
-        let page = render(&figures());
+        let page = render(&figures()).unwrap();
         let mut family = "";
         let mut seen = BTreeSet::new();
         for line in page.lines() {
@@ -306,7 +346,7 @@ mod tests {
         let got: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(got, BTreeSet::from(REASONS));
 
-        for (name, labels, _) in samples(&render(&figures())) {
+        for (name, labels, _) in samples(&render(&figures()).unwrap()) {
             let keys: Vec<_> = labels.iter().map(|(key, _)| key.as_str()).collect();
             let want: &[&str] = match name.as_str() {
                 "palisade_packets_total" | "palisade_bytes_total" => {
@@ -326,7 +366,7 @@ mod tests {
 
     #[test]
     fn the_histogram_is_cumulative_and_ends_with_its_count() {
-        let samples = samples(&render(&figures()));
+        let samples = samples(&render(&figures()).unwrap());
         let of = |name: &str| -> Vec<f64> {
             samples
                 .iter()
@@ -344,6 +384,10 @@ mod tests {
 
     #[test]
     fn quotes_in_a_label_are_escaped() {
-        assert!(render(&figures()).contains(r#"palisade_workers_alive{interface="we\"ird\\"} 2"#));
+        assert!(
+            render(&figures())
+                .unwrap()
+                .contains(r#"palisade_workers_alive{interface="we\"ird\\"} 2"#)
+        );
     }
 }

@@ -103,7 +103,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Pr
     tag = "state",
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
-pub(crate) async fn metrics(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
+pub(crate) async fn metrics(
+    State(app): State<App>,
+) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
     let content_type = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
-    (content_type, metrics::render(&app.core.figures()))
+    let page = metrics::render(&app.core.figures())
+        .map_err(|error| Problem::new(Kind::Unavailable, error.to_string()))?;
+    Ok((content_type, page))
 }
