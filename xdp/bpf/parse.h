@@ -292,7 +292,8 @@ static __always_inline enum parsed walk_extensions(void *context, enum hook hook
 						   struct packet *packet, struct cursor *cursor,
 						   __u8 next)
 {
-#pragma clang loop unroll(disable)
+	/* Unrolled: Linux 6.1 refuses a loop whose head is reached by falling through. */
+#pragma clang loop unroll(full)
 	for (int seen = 0; seen <= EXTENSIONS_MAX; seen++) {
 		__u8 header[4] = {};
 		__u32 bytes = 8;

@@ -11,14 +11,16 @@
 #include "flow.h"
 #include "verdict.h"
 
-/* A worker that has not beaten for longer than the timeout counts as gone. */
+/* A worker that has not beaten for longer than the timeout counts as gone. Zero: it says so. */
 static __always_inline bool worker_is_alive(__u32 index, __u64 now)
 {
 	__u32 zero = 0;
 	const volatile struct palisade_state *shared = bpf_map_lookup_elem(&state, &zero);
 	const volatile __u64 *beat = bpf_map_lookup_elem(&heartbeats, &index);
 
-	return shared && beat && idle_ns(*beat, now) <= shared->heartbeat_timeout_ns;
+	__u64 last = beat ? *beat : 0;
+
+	return shared && last && idle_ns(last, now) <= shared->heartbeat_timeout_ns;
 }
 
 /* No worker: the interface's settings decide. A stranger that is let in so stays one. */

@@ -4,6 +4,8 @@
 
 use std::net::Ipv4Addr;
 
+use std::time::Duration;
+
 use palisade_abi::{FLOW_IDLE_OTHER_NS, FLOW_IDLE_TCP_NS, Reason, Verdict};
 use palisade_xdp::{Action, BanEffect, BanEntry, InterfaceSpec, PortProtocol};
 
@@ -296,12 +298,22 @@ fn without_a_worker_the_interface_decides() {
             .heartbeats()
             .cell(bench.slot, 0)
             .expect("there is a place");
-        beat.beat(now().saturating_sub(61_000_000_000));
+        bench
+            .test
+            .kernel
+            .state()
+            .set_heartbeat_timeout(Duration::from_secs(1));
+        beat.beat(now() - 2_000_000_000);
         assert_eq!(bench.judge(&frame), want, "it has stopped beating");
         beat.beat(0);
         assert_eq!(bench.judge(&frame), want, "it says that it has gone");
         beat.beat(now());
         assert_eq!(bench.judge(&frame), INSPECTED, "it beats again");
+        bench
+            .test
+            .kernel
+            .state()
+            .set_heartbeat_timeout(Duration::from_secs(60));
 
         let long = ISOLATED.v4(UDP, &udp(1, 2, &[0; 3_500]));
         assert_eq!(

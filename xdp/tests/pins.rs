@@ -8,7 +8,7 @@ use palisade_xdp::{AttachedMode, Kernel, LoadError, Mode};
 
 use crate::support::{
     PinDirectory, TestKernel,
-    devices::{BANNED, SOON, attach, ban, bans_only, frame, lab},
+    devices::{BANNED, SOON, attach, ban, bans_only, frame, has_tcx, lab},
 };
 
 const CHILD_PINS: &str = "PALISADE_TEST_CHILD_PINS";
@@ -104,13 +104,20 @@ fn unload_leaves_nothing() {
             .expect("shown")
             .contains("xdp")
     );
-    let egress = lab.edge.enter(|| {
-        aya::programs::SchedClassifier::query_tcx("up0", aya::programs::TcAttachType::Egress)
-    });
-    let (_, programs) = egress
-        .expect("the namespace is there")
-        .expect("it can be asked");
-    assert!(programs.is_empty(), "{programs:?}");
+    let filters = lab
+        .edge
+        .run("tc filter show dev up0 egress")
+        .expect("shown");
+    assert!(!filters.contains("palisade"), "{filters}");
+    if has_tcx() {
+        let egress = lab.edge.enter(|| {
+            aya::programs::SchedClassifier::query_tcx("up0", aya::programs::TcAttachType::Egress)
+        });
+        let (_, programs) = egress
+            .expect("the namespace is there")
+            .expect("it can be asked");
+        assert!(programs.is_empty(), "{programs:?}");
+    }
     let mut seen = lab.edge.capture("up0").expect("a capture");
     let wire = peer.injector().expect("an injector");
     wire.send(&frame(&lab.edge, BANNED, b"no longer banned"))

@@ -12,13 +12,13 @@ const KERNEL_MIN: (u32, u32) = (6, 1);
 const TCX_SINCE: (u32, u32) = (6, 6);
 
 /// Kernel, capabilities, file systems and limits.
-pub fn host() -> Vec<Probe> {
+pub fn host(pin_directory: &Path) -> Vec<Probe> {
     let mut probes = vec![
         kernel(),
         tcx(),
         jit(),
         btf(),
-        bpffs(),
+        bpffs(pin_directory),
         locked_memory(),
         af_xdp(),
     ];
@@ -26,7 +26,7 @@ pub fn host() -> Vec<Probe> {
     probes
 }
 
-fn kernel_version() -> (String, (u32, u32)) {
+pub(super) fn kernel_version() -> (String, (u32, u32)) {
     let release = rustix::system::uname()
         .release()
         .to_string_lossy()
@@ -85,13 +85,19 @@ fn btf() -> Probe {
         .or_else("tables are shown as bytes")
 }
 
-fn bpffs() -> Probe {
-    const MOUNT: &str = "/sys/fs/bpf";
-    let present = is_bpffs(Path::new(MOUNT));
+/// The pin directory may not exist yet: then what it will be made in counts.
+fn bpffs(pin_directory: &Path) -> Probe {
+    let existing = pin_directory.ancestors().find(|path| path.exists());
+    let existing = existing.unwrap_or(Path::new("/"));
+    let present = is_bpffs(existing);
     let found = if present { "mounted" } else { "not mounted" };
-    Probe::required("BPF file system", present, format!("{MOUNT} {found}"))
-        .because("tables and links are pinned there, so that enforcement outlives the daemon")
-        .remedy("mount -t bpf bpf /sys/fs/bpf (the daemon does so itself where it may)")
+    Probe::required(
+        "BPF file system",
+        present,
+        format!("{found} at {}", existing.display()),
+    )
+    .because("tables and links are pinned there, so that enforcement outlives the daemon")
+    .remedy("mount -t bpf bpf /sys/fs/bpf (the daemon does so itself where it may)")
 }
 
 fn locked_memory() -> Probe {

@@ -4,7 +4,7 @@ use std::fs;
 
 use palisade_abi::PALISADE_MAX_QUEUES;
 
-use super::Probe;
+use super::{Probe, host::kernel_version};
 use crate::{
     interface::index,
     programs::XDP,
@@ -18,6 +18,9 @@ use crate::{
 const XDP_BASIC: u64 = 1;
 const XDP_ZERO_COPY: u64 = 1 << 3;
 const XDP_SEVERAL_BUFFERS: u64 = 1 << 5;
+
+/// Kernels since then say what drivers can do.
+const ANNOUNCED_SINCE: (u32, u32) = (6, 3);
 
 /// What fits into one page with room for XDP's needs: the limit of most drivers for one buffer.
 const ONE_BUFFER_MTU: u32 = 3_498;
@@ -63,21 +66,19 @@ fn native(name: &str, ifindex: u32) -> Vec<Probe> {
     let features = xdp_features(ifindex).unwrap_or(0);
     let mtu = netdev::mtu(name).unwrap_or(0);
     let can = |bit| features & bit != 0;
-    let announced = |bit| {
-        format!(
-            "{driver}: {}",
-            if can(bit) { "yes" } else { "not announced" }
-        )
+    let announces = kernel_version().1 >= ANNOUNCED_SINCE;
+    let announced = |bit| match (can(bit), announces) {
+        (true, _) => format!("{driver}: yes"),
+        (false, true) => format!("{driver}: not announced"),
+        (false, false) => format!("{driver}: unknown before Linux 6.3"),
     };
+    // What is not known is tried.
+    let tried = can(XDP_BASIC) || !announces;
     vec![
-        Probe::wanted(
-            &format!("{name}: native XDP"),
-            can(XDP_BASIC),
-            announced(XDP_BASIC),
-        )
-        .because("packets are dropped before the kernel builds anything for them")
-        .remedy("some drivers need fewer queues, or a newer kernel")
-        .or_else("generic mode: the same decisions, at the price of a full receive"),
+        Probe::wanted(&format!("{name}: native XDP"), tried, announced(XDP_BASIC))
+            .because("packets are dropped before the kernel builds anything for them")
+            .remedy("some drivers need fewer queues, or a newer kernel")
+            .or_else("generic mode: the same decisions, at the price of a full receive"),
         Probe::wanted(
             &format!("{name}: zero-copy"),
             can(XDP_ZERO_COPY),

@@ -58,6 +58,13 @@ pub(crate) fn bans_only(name: &str, mode: Mode) -> InterfaceSpec {
     }
 }
 
+/// Whether the kernel knows tc programs as links.
+pub(crate) fn has_tcx() -> bool {
+    palisade_xdp::features::host("/sys/fs/bpf".as_ref())
+        .iter()
+        .any(|probe| probe.name == "tcx" && probe.present)
+}
+
 pub(crate) fn lab() -> (Lab, Host) {
     let mut lab = Lab::new().expect("a lab can be built");
     let peer = lab
