@@ -1,5 +1,6 @@
 //! `palisade doctor`: what this machine offers, and what to do about what is missing.
 
+use palisade_config::settings::Settings;
 use palisade_xdp::features::{self, Probe};
 use serde_json::json;
 
@@ -10,8 +11,12 @@ use super::{
 };
 
 /// Exit code 1 when something is missing without which palisade does not work.
-pub(super) fn doctor(doctor: &Doctor, out: &mut Output) -> Result<Exit, Failure> {
-    let mut probes = features::host();
+pub(super) fn doctor(
+    settings: &Settings,
+    doctor: &Doctor,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
+    let mut probes = features::host(&settings.pin_directory);
     if let Some(name) = &doctor.interface {
         probes.extend(features::interface(name));
     }

@@ -46,7 +46,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let exit = match arguments.command {
         Command::Run(run) => return daemon::run(&global, &run),
         Command::Unload => daemon::unload(&global, &mut out),
-        Command::Doctor(doctor) => doctor::doctor(&doctor, &mut out),
+        Command::Doctor(doctor) => doctor::doctor(&settings(&global)?, &doctor, &mut out),
         Command::Token(token) => token::token(&global, &token, &mut out),
         Command::Completions { shell } => pages::completions(shell, &mut out),
         Command::Man { directory } => pages::man(directory.as_deref(), &mut out),

@@ -3,12 +3,20 @@
 use crate::node::{MOMENT, Node, SOON, options};
 use anyhow::{Context, Result};
 use palisade_lab::{Daemon, Lab, eventually, require_root, run};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 /// Longer than the daemon lets pass between two comparisons with the kernel.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Lets nobody in.
+const DENY: &str = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: default}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+";
 
 /// The pin of a table, whatever version of the layout it is of.
 fn pin(daemon: &Daemon, table: &str) -> Result<PathBuf> {
@@ -24,7 +32,7 @@ fn empty(pin: &Path) -> Result<usize> {
     let dump = run(Command::new("bpftool")
         .args(["-j", "map", "dump", "pinned"])
         .arg(pin))?;
-    let entries: Vec<serde_json::Value> = serde_json::from_str(&dump)?;
+    let entries: Vec<Value> = serde_json::from_str(&dump)?;
     for entry in &entries {
         let key = entry
             .get("key")
@@ -46,29 +54,43 @@ fn what_is_emptied_behind_our_back_is_repaired() -> Result<()> {
     if !require_root() {
         return Ok(());
     }
-    let node = Node::start()?;
+    let node = Node::with_endpoint()?;
     let _servers = node.edge().serve_echo(&["tcp/80"])?;
     node.ban("203.0.113.0/24")?;
     node.ban("2001:db8:bad::/48")?;
+    node.apply("deny.yaml", DENY)?;
     let drift = |node: &Node| -> Result<u64> {
         let status = node.status()?;
         status
             .pointer("/reconcile/drift_repaired")
-            .and_then(|n| n.as_u64())
+            .and_then(Value::as_u64)
             .context("no drift")
     };
     let before = drift(&node)?;
     let mut removed = 0;
-    for table in ["bans_v4", "bans_v6"] {
+    for table in ["bans_v4", "bans_v6", "endpoints"] {
         removed += empty(&pin(&node.daemon, table)?)?;
     }
-    assert_eq!(removed, 2);
-    let repaired = || drift(&node).is_ok_and(|drift| drift >= before + 2);
+    assert_eq!(removed, 4, "two bans, two addresses of an endpoint");
+    let repaired = || drift(&node).is_ok_and(|drift| drift >= before + 4);
     assert!(
         eventually(REPAIRED_WITHIN, repaired),
         "{:#}",
         node.status()?
     );
+    for address in node.edge().addresses() {
+        assert!(
+            !node.client.reaches((address, 80), MOMENT)?,
+            "the policy on {address} is gone"
+        );
+    }
+    node.daemon.remove_policy("deny.yaml")?;
+    let open = || {
+        node.client
+            .reaches((node.edge().v4, 80), MOMENT)
+            .unwrap_or(false)
+    };
+    assert!(eventually(SOON, open));
     for address in node.edge().addresses() {
         assert!(
             !node.attacker.reaches((address, 80), MOMENT)?,
@@ -189,14 +211,18 @@ fn an_interface_that_comes_late_is_taken_when_it_comes() -> Result<()> {
     );
     assert_eq!(api.get("/readyz")?.status, 503);
     assert!(daemon.log().contains("up7"), "{}", daemon.log());
-    let veth = "numtxqueues 2 numrxqueues 2";
-    lab.edge.ip(&format!(
-        "link add up7 {veth} type veth peer name peer7 {veth}\nlink set peer7 up\nlink set up7 up\n"
-    ))?;
+    let add = || {
+        let veth = "numtxqueues 2 numrxqueues 2";
+        lab.edge.ip(&format!(
+            "link add up7 {veth} type veth peer name peer7 {veth}\n\
+             link set peer7 up\nlink set up7 up\n"
+        ))
+    };
+    add()?;
     let ready = || api.get("/readyz").is_ok_and(|answer| answer.status == 200);
     assert!(eventually(SOON, ready), "{}", daemon.log());
 
-    // And given up when it goes, without harm to the other one.
+    // Given up when it goes, without harm to the other one, and taken again.
     lab.edge.ip("link del up7\n")?;
     assert!(eventually(SOON, || !ready()), "ready without its interface");
     let status = api.get("/v1/status")?.expect(200)?.json()?;
@@ -205,6 +231,8 @@ fn an_interface_that_comes_late_is_taken_when_it_comes() -> Result<()> {
         Some(&2.into()),
         "{status:#}"
     );
+    add()?;
+    assert!(eventually(SOON, ready), "{}", daemon.log());
     Ok(())
 }
 

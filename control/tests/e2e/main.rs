@@ -11,5 +11,6 @@ mod lifecycle;
 mod measured;
 mod node;
 mod policies;
+mod reads;
 mod service;
 mod workers;

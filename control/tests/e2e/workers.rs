@@ -202,6 +202,46 @@ fn a_stopped_daemon_counts_what_it_loses() -> Result<()> {
     Ok(())
 }
 
+/// The pair by which packets go back into the stack is deleted, by mistake or in malice.
+#[test]
+fn a_lost_way_back_is_rebuilt_and_its_cost_is_counted() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let node = node("")?;
+    let links = node.edge().run("ip -o link show type veth")?;
+    let mut names = links
+        .lines()
+        .filter_map(|line| line.split([' ', '@', ':']).nth(2));
+    let near = names
+        .find(|name| name.ends_with('n'))
+        .context("no way back")?;
+    let injector = node.client.injector()?;
+    let send = |number: u16| {
+        let from = SocketAddr::new(node.client.v4.into(), number);
+        let packet = udp(
+            from,
+            SocketAddr::new(node.edge().v4.into(), 9),
+            b"on its way",
+        );
+        injector.send(&ethernet(node.edge().mac, node.client.mac, &[], &packet))
+    };
+    for number in 1..2000 {
+        if number == 500 {
+            node.edge().ip(&format!("link del {near}\n"))?;
+        }
+        send(number)?;
+    }
+    let _servers = node.edge().serve_echo(&["tcp/80"])?;
+    let well = || {
+        node.client
+            .reaches((node.edge().v4, 80), MOMENT)
+            .unwrap_or(false)
+    };
+    assert!(eventually(SOON, well), "not well again");
+    node.wait_for_conservation("up0")
+}
+
 #[test]
 fn tagged_frames_come_back_as_they_were() -> Result<()> {
     if !require_root() {
