@@ -11,7 +11,7 @@ use crate::{
     namespace::Pair,
     report::Series,
     timer,
-    traffic::{Aimed, SOURCES_MAX, Target, Traffic},
+    traffic::{SOURCES_MAX, Traffic},
     worker::WorkerBench,
 };
 
@@ -213,7 +213,7 @@ impl<'a> Bench<'a> {
 impl Case {
     /// Nanoseconds for each packet.
     fn run(&self, traffic: &Traffic, packets: u32) -> Result<f64> {
-        let aimed = aim(traffic, &self.pair, self.destination, &self.sources)?;
+        let aimed = traffic.aim(&self.pair.target(self.destination, &self.sources))?;
         aimed.send(packets / 10)?;
         let before = self.pair.received()?;
         let elapsed = timer::cpu_time(|| aimed.send(packets))?;
@@ -224,19 +224,4 @@ impl Case {
         );
         Ok(elapsed.as_secs_f64() * 1e9 / f64::from(packets))
     }
-}
-
-/// Points the generator at the near end of a pair.
-pub(crate) fn aim<'a>(
-    traffic: &'a Traffic,
-    pair: &Pair,
-    destination: IpAddr,
-    sources: &[IpAddr],
-) -> Result<Aimed<'a>> {
-    traffic.aim(&Target {
-        ifindex: Some(pair.near_index),
-        mac: pair.far_mac,
-        destination,
-        sources,
-    })
 }

@@ -6,12 +6,15 @@
 
 use std::{
     env,
+    net::IpAddr,
     os::unix::process::CommandExt,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+
+use crate::traffic::Target;
 
 const INSIDE: &str = "PALISADE_BENCH_INSIDE";
 const MOUNTS: &str = "mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf && exec \"$@\"";
@@ -69,6 +72,16 @@ impl Pair {
             near,
             far,
         })
+    }
+
+    /// The far end as the generator's target.
+    pub(crate) fn target<'a>(&self, destination: IpAddr, sources: &'a [IpAddr]) -> Target<'a> {
+        Target {
+            ifindex: Some(self.near_index),
+            mac: self.far_mac,
+            destination,
+            sources,
+        }
     }
 
     /// Packets that have reached the far end since it was made.

@@ -23,7 +23,7 @@ use palisade_fastpath::{
 };
 use palisade_xdp::{Action, FlowTable, HeartbeatCell, InterfaceSpec, Kernel, Mode, WorkerRow};
 
-use crate::{cases, namespace::Pair, timer, traffic::Traffic};
+use crate::{namespace::Pair, timer, traffic::Traffic};
 
 const GENERATION: u32 = 1;
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ impl WorkerBench {
 
     /// Nanoseconds for each packet that the worker has judged.
     pub(crate) fn run(&self, traffic: &Traffic, packets: u32) -> Result<f64> {
-        let aimed = cases::aim(traffic, &self.pair, self.destination, &self.sources)?;
+        let aimed = traffic.aim(&self.pair.target(self.destination, &self.sources))?;
         self.kernel.flows().clear()?;
         let before = self.judged()?;
         let elapsed = timer::wall_time(|| aimed.send(packets))?;
