@@ -77,13 +77,10 @@ pub(super) struct Clash {
 pub(super) type Found = BTreeMap<String, Result<Vec<u8>, String>>;
 
 impl Book {
-    /// Takes the directory as it was found. Returns the book with the new files staged, and
-    /// whether anything in force would change. Faults of files are in the book.
-    pub(super) fn with_files(&self, found: &Found) -> (Self, bool) {
+    /// Takes the directory as it was found. Faults of files are in the book.
+    pub(super) fn with_files(&self, found: &Found) -> Self {
         let mut next = self.clone();
-        let before = next.files.len();
         next.files.retain(|name, _| found.contains_key(name));
-        let mut changed = next.files.len() != before;
         let mut staged: BTreeMap<String, Arc<Good>> = BTreeMap::new();
         for (name, content) in found {
             let file = next.files.entry(name.clone()).or_default();
@@ -109,12 +106,25 @@ impl Book {
                 Err(faults) => file.faults = faults,
             }
         }
-        changed |= next.settle(&mut staged);
-        (next, changed)
+        next.settle(&mut staged);
+        next
+    }
+
+    /// This book with the files of `before` in force, and `fault` on those that differ.
+    pub(super) fn keeping(&self, before: &Self, fault: &Fault) -> Self {
+        let mut kept = self.clone();
+        for (name, file) in &mut kept.files {
+            let old = before.files.get(name).and_then(|old| old.good.clone());
+            if file.good != old {
+                file.good = old;
+                file.faults.push(fault.clone());
+            }
+        }
+        kept
     }
 
     /// Puts staged files into force, except those that clash.
-    fn settle(&mut self, staged: &mut BTreeMap<String, Arc<Good>>) -> bool {
+    fn settle(&mut self, staged: &mut BTreeMap<String, Arc<Good>>) {
         while let Err(clash) = self.declared(staged) {
             let PolicySource::File(name) = clash.source else {
                 break;
@@ -132,7 +142,6 @@ impl Book {
                 file.good = Some(Arc::clone(good));
             }
         }
-        !staged.is_empty()
     }
 
     /// What all sources declare together, not compiled yet.

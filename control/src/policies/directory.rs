@@ -2,30 +2,10 @@
 
 use std::path::Path;
 
-use super::book::{Book, Found};
-use crate::store::PolicyChange;
+use super::book::Found;
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 3 << 20;
-
-/// What the store has to know after a look at the directory.
-pub(super) fn file_changes(before: &Book, after: &Book) -> Vec<PolicyChange> {
-    let gone = before
-        .files
-        .keys()
-        .filter(|name| !after.files.contains_key(*name));
-    let gone = gone.map(|name| PolicyChange::FileGone { name: name.clone() });
-    let put = after.files.iter().filter_map(|(name, file)| {
-        let good = file.good.as_ref()?;
-        let old = before.files.get(name).and_then(|old| old.good.as_ref());
-        let same = old.is_some_and(|old| old.text == good.text);
-        (!same).then(|| PolicyChange::File {
-            name: name.clone(),
-            text: good.text.to_string(),
-        })
-    });
-    gone.chain(put).collect()
-}
 
 /// Reads the files of the policy directory; one that does not exist is empty.
 pub(super) fn read_files(directory: &Path) -> Result<Found, String> {

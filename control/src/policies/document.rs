@@ -2,10 +2,30 @@
 
 use std::sync::Arc;
 
-use palisade_config::policy::{Document, NetworkPolicy, Peer, Place};
+use palisade_config::policy::{Document, Fault, NetworkPolicy, Peer, Place};
 
 use super::book::{self, Name};
 use crate::store::PolicyRecord;
+
+/// The policies among `documents`; anything else is a fault.
+pub(super) fn only_policies(documents: &[Document]) -> Result<Vec<&NetworkPolicy>, Vec<Fault>> {
+    let mut policies = Vec::new();
+    for (document, found) in documents.iter().enumerate() {
+        match found {
+            Document::NetworkPolicy(policy) => policies.push(policy),
+            Document::Namespace(_) | Document::Pod(_) | Document::Node(_) => {
+                let message = "only NetworkPolicy documents can be applied".to_owned();
+                return Err(vec![Fault {
+                    document,
+                    field: "kind".to_owned(),
+                    hint: Some("inventory comes from the policy directory".to_owned()),
+                    ..book::fault(Place::default(), message)
+                }]);
+            }
+        }
+    }
+    Ok(policies)
+}
 
 /// A stored policy as the book has it: the document of the stored text that bears the key.
 pub(super) fn stored_policy(key: &str, record: &PolicyRecord) -> Option<(Name, book::Applied)> {

@@ -10,6 +10,7 @@
 //! half of each.
 
 mod book;
+mod changes;
 mod directory;
 mod document;
 mod publish;
@@ -25,7 +26,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use palisade_config::{
-    policy::{Document, NetworkPolicy},
+    policy::Document,
     settings::{Endpoint, PolicySettings},
     types::PortProtocol,
 };
@@ -34,15 +35,16 @@ use tracing::{info, warn};
 
 pub use self::publish::{Adoption, NoWorkers, Published, Publisher, Staged};
 use self::{
-    book::{Assembled, Book, Clash, File, Found, Name, cut_out},
-    directory::{file_changes, read_files},
-    document::{is_same, stored_policy},
+    book::{Assembled, Book, Clash, File, Found, cut_out},
+    changes::{changes, key},
+    directory::read_files,
+    document::{is_same, only_policies, stored_policy},
     view::{View, view},
 };
 use crate::{
     bans::{Bans, Surroundings},
     core::{Applied, PolicyFileStatus, PolicyRefusal, PolicySource, Refusal, StoredPolicy, What},
-    store::{PolicyChange, PolicyRecord, StoredPolicies},
+    store::{PolicyChange, StoredPolicies},
 };
 
 /// Everything that decides about policies.
@@ -128,13 +130,9 @@ impl Policies {
     /// [`Self::publish_first`] puts it in force.
     pub async fn prepare(&self) -> Result<Staged, Refusal> {
         let mut book = self.book.lock().await;
-        let (next, _) = book.with_files(&self.find_files(&book).await?);
-        self.report(&book, &next);
-        let assembled = next
-            .assemble()
-            .map_err(|clash| unavailable(clash.fault.message))?;
-        let changes = file_changes(&book, &next);
-        let generation = self.store(changes).await?;
+        let next = book.with_files(&self.find_files(&book).await?);
+        let (next, assembled) = self.compile(&book, next)?;
+        let generation = self.store(changes(&book, &next)).await?;
         *book = next;
         self.show(&book);
         Ok(self.publisher.stage(assembled, generation))
@@ -149,23 +147,35 @@ impl Policies {
     /// Looks at the directory again; publishes only what changed.
     pub async fn reload(&self) -> Result<(), Refusal> {
         let mut book = self.book.lock().await;
-        let (next, changed) = book.with_files(&self.find_files(&book).await?);
-        self.report(&book, &next);
-        if changed {
-            let assembled = next.assemble().map_err(|clash| {
-                let problem = clash.fault.message;
-                warn!(
-                    problem,
-                    "policies cannot be compiled; the old ones stay in force"
-                );
-                unavailable(problem)
-            })?;
-            self.put_in_force(assembled, file_changes(&book, &next))
-                .await?;
+        let mut next = book.with_files(&self.find_files(&book).await?);
+        if changes(&book, &next).is_empty() {
+            self.report(&book, &next);
+        } else {
+            let assembled;
+            (next, assembled) = self.compile(&book, next)?;
+            if !changes(&book, &next).is_empty() {
+                self.put_in_force(&book, &next, assembled).await?;
+            }
         }
         *book = next;
         self.show(&book);
         Ok(())
+    }
+
+    /// Compiles `next`. Files that do not compile with the rest keep their old version, and their
+    /// fault is in the book that is returned.
+    fn compile(&self, book: &Book, next: Book) -> Result<(Book, Assembled), Refusal> {
+        let compiled = match next.assemble() {
+            Ok(assembled) => Ok((next, assembled)),
+            Err(clash) => {
+                let kept = next.keeping(book, &clash.fault);
+                let assembled = kept.assemble();
+                assembled.map(|assembled| (kept, assembled))
+            }
+        };
+        let (next, assembled) = compiled.map_err(|clash| unavailable(clash.fault.message))?;
+        self.report(book, &next);
+        Ok((next, assembled))
     }
 
     async fn find_files(&self, book: &Book) -> Result<Found, Refusal> {
@@ -186,28 +196,12 @@ impl Policies {
     /// Takes documents from the API, all or none.
     pub async fn apply(&self, text: String, dry_run: bool) -> Result<Applied, PolicyRefusal> {
         let good = book::read(text.as_bytes()).map_err(PolicyRefusal::Faults)?;
-        let mut policies: Vec<(Name, &NetworkPolicy)> = Vec::new();
-        for (index, document) in good.documents.iter().enumerate() {
-            match document {
-                Document::NetworkPolicy(policy) => {
-                    policies.push(((policy.namespace.clone(), policy.name.clone()), policy));
-                }
-                Document::Namespace(_) | Document::Pod(_) | Document::Node(_) => {
-                    let message = "only NetworkPolicy documents can be applied".to_owned();
-                    let mut fault = book::fault(Default::default(), message);
-                    fault.document = index;
-                    fault.field = "kind".to_owned();
-                    fault.hint = Some("inventory comes from the policy directory".to_owned());
-                    return Err(PolicyRefusal::Faults(vec![fault]));
-                }
-            }
-        }
+        let policies = only_policies(&good.documents).map_err(PolicyRefusal::Faults)?;
         let mut book = self.book.lock().await;
         let mut next = book.clone();
         let mut outcome = Applied::default();
-        let mut changes = Vec::new();
-        for (name, policy) in policies {
-            let key = format!("{}/{}", name.0, name.1);
+        for policy in policies {
+            let name = (policy.namespace.clone(), policy.name.clone());
             let old = book.api.get(&name);
             let same = old.is_some_and(|old| is_same(&old.good.documents, policy));
             let list = match old {
@@ -215,30 +209,27 @@ impl Policies {
                 Some(_) if same => &mut outcome.unchanged,
                 Some(_) => &mut outcome.changed,
             };
-            if !list.contains(&key) {
-                list.push(key.clone());
+            if !list.contains(&key(&name)) {
+                list.push(key(&name));
             }
-            if same {
-                continue;
+            if !same {
+                let good = book::Good {
+                    text: cut_out(&text, policy.place.line).into(),
+                    documents: vec![Document::NetworkPolicy(policy.clone())],
+                };
+                let applied = self.surroundings.clock.now();
+                next.api.insert(
+                    name,
+                    book::Applied {
+                        good: Arc::new(good),
+                        applied,
+                    },
+                );
             }
-            let record = PolicyRecord {
-                applied: self.surroundings.clock.now(),
-                text: cut_out(&text, policy.place.line),
-            };
-            let good = book::Good {
-                text: record.text.as_str().into(),
-                documents: vec![Document::NetworkPolicy(policy.clone())],
-            };
-            let applied = book::Applied {
-                good: Arc::new(good),
-                applied: record.applied,
-            };
-            next.api.insert(name, applied);
-            changes.push(PolicyChange::Put { key, record });
         }
         let assembled = next.assemble().map_err(|clash| conflict(&clash))?;
-        if !dry_run && !changes.is_empty() {
-            self.put_in_force(assembled, changes).await?;
+        if !dry_run && !changes(&book, &next).is_empty() {
+            self.put_in_force(&book, &next, assembled).await?;
             *book = next;
             self.show(&book);
         }
@@ -249,28 +240,23 @@ impl Policies {
     /// Ends a policy that came through the API.
     pub async fn delete(&self, namespace: &str, name: &str) -> Result<(), PolicyRefusal> {
         let mut book = self.book.lock().await;
-        let key = (namespace.to_owned(), name.to_owned());
+        let name = (namespace.to_owned(), name.to_owned());
         let mut next = book.clone();
-        if next.api.remove(&key).is_none() {
+        if next.api.remove(&name).is_none() {
+            let what = format!("policy {}", key(&name));
             let published = self.publisher.published();
-            return Err(match published.sources.get(&key) {
+            return Err(match published.sources.get(&name) {
                 Some(PolicySource::File(file)) => Refusal::Conflict {
                     message: format!(
-                        "policy {namespace}/{name} stands in file {file} of the policy \
-                         directory; remove it there"
+                        "{what} stands in file {file} of the policy directory; remove it there"
                     ),
                 },
-                _ => Refusal::NotFound {
-                    what: format!("policy {namespace}/{name}"),
-                },
+                _ => Refusal::NotFound { what },
             }
             .into());
         }
         let assembled = next.assemble().map_err(|clash| conflict(&clash))?;
-        let changes = vec![PolicyChange::Delete {
-            key: format!("{namespace}/{name}"),
-        }];
-        self.put_in_force(assembled, changes).await?;
+        self.put_in_force(&book, &next, assembled).await?;
         *book = next;
         self.show(&book);
         Ok(())
@@ -283,15 +269,24 @@ impl Policies {
         self.publisher.reconcile(&*self.surroundings.enforcer)
     }
 
-    /// Durable first, then in force.
+    /// Durable first, then in force. What the kernel refuses is taken back from the store too.
     async fn put_in_force(
         &self,
+        before: &Book,
+        after: &Book,
         assembled: Assembled,
-        changes: Vec<PolicyChange>,
     ) -> Result<(), Refusal> {
-        let generation = self.store(changes).await?;
-        self.publish(self.publisher.stage(assembled, generation))
-            .await
+        let generation = self.store(changes(before, after)).await?;
+        let published = self
+            .publish(self.publisher.stage(assembled, generation))
+            .await;
+        if published.is_err() {
+            let back = self.bans.store_policies(changes(after, before)).await;
+            if let Err(error) = back {
+                warn!(%error, "refused policies stay in the state file until the next change");
+            }
+        }
+        published
     }
 
     /// Makes changes durable under a new generation.

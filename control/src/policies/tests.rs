@@ -191,10 +191,14 @@ async fn a_broken_file_changes_nothing_even_over_a_restart() {
     assert_eq!(bench.verdict("203.0.113.7"), PolicyVerdict::Allowed);
     assert_eq!(bench.state("web.yaml"), Some(PolicyFileState::InForce));
 
-    // Removed while nothing runs: its last good version must not come back.
+    // Removed while nothing runs: its last good version must not come back, not even for a
+    // broken file of the same name.
     fs::remove_file(bench.path("web.yaml")).unwrap();
     let bench = bench.restart().await;
     assert_eq!(bench.verdict("203.0.113.7"), PolicyVerdict::NotIsolated);
+    fs::write(bench.path("web.yaml"), "spec: [").unwrap();
+    let bench = bench.restart().await;
+    assert_eq!(bench.state("web.yaml"), Some(PolicyFileState::Broken));
 }
 
 #[tokio::test]
@@ -305,6 +309,18 @@ async fn a_kernel_that_refuses_leaves_the_old_tables() {
     bench.assembly.policies.reload().await.unwrap();
     assert_eq!(bench.verdict("203.0.113.7"), PolicyVerdict::Allowed);
     assert!(bench.generation() > generation + 1);
+
+    // What the API was refused does not come back with a restart either.
+    bench.kernel.fail(3);
+    let applied = bench
+        .assembly
+        .core
+        .apply_policies(policy("api", "192.0.2.0/24"), false)
+        .await;
+    assert!(applied.is_err(), "{applied:?}");
+    let bench = bench.restart().await;
+    assert_eq!(bench.assembly.core.policies().len(), 1);
+    assert_eq!(bench.verdict("192.0.2.7"), PolicyVerdict::Denied);
 }
 
 #[tokio::test]
