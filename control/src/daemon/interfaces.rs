@@ -181,7 +181,9 @@ impl Interfaces {
         };
         if let Some(live) = &port.live {
             let gone = link.as_ref().map(|link| link.index) != Some(live.link.index);
-            let lost = !gone && check_link && self.has_lost_a_part(&name, &live.pair).await;
+            // A worker in trouble may have lost its way back, and cannot wait for the next check.
+            let suspect = check_link || live.seats.iter().any(|seat| seat.problem.is_some());
+            let lost = !gone && suspect && self.has_lost_a_part(&name, &live.pair).await;
             if gone || lost {
                 warn!(interface = name, gone, "interface lost");
                 self.surroundings.notify(What::InterfaceLost {
@@ -253,6 +255,7 @@ impl Interfaces {
                 that need a worker follow when_workers_fail"
             );
         }
+        warn_of_traps(settings).await;
         let pair = self.links.make_pair(link.index, queues).await?;
         let packet_bytes = link.mtu.saturating_add(LINK_HEADER_BYTES);
         let frame_bytes = if packet_bytes <= WorkerSettings::packet_bytes_max(FRAME_BYTES) {
@@ -382,6 +385,33 @@ impl Interfaces {
         for seat in self.roster.alive() {
             self.dismiss(seat).await;
         }
+    }
+}
+
+/// Says aloud what of the interface lets packets past us or costs them, as `doctor` would.
+async fn warn_of_traps(settings: &settings::Interface) {
+    let name = settings.name.clone();
+    let probing = tokio::task::spawn_blocking(move || palisade_xdp::features::interface(&name));
+    // Without an answer there is nothing to warn of; attaching finds out the rest.
+    let probes = probing.await.unwrap_or_default();
+    for probe in probes.into_iter().filter(|probe| !probe.present) {
+        // Workers say themselves that they copy, and what is wanted to pass is no trap.
+        let told = probe.name.ends_with(": zero-copy");
+        let wanted = settings.encapsulated == settings::Action::Pass;
+        if told || (wanted && probe.name.ends_with(": encapsulated links")) {
+            continue;
+        }
+        let palisade_xdp::features::Probe {
+            name,
+            found,
+            why_needed,
+            what_to_do,
+            ..
+        } = probe;
+        warn!(
+            what = name,
+            found, why_needed, what_to_do, "not as it should be"
+        );
     }
 }
 

@@ -131,7 +131,11 @@ impl Node {
             ledger = taken.unwrap_or_default();
             ledger.received > 0 && ledger.balances()
         });
-        ensure!(balanced, "the counters do not add up: {ledger:?}");
+        ensure!(
+            balanced,
+            "the counters do not add up: {ledger:?}\n{}",
+            self.daemon.log_tail()
+        );
         Ok(())
     }
 }
