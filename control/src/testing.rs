@@ -31,6 +31,7 @@ struct State {
     generation: u32,
     judge: bool,
     failures: u32,
+    panics: bool,
     capacity: Option<u64>,
     /// Every batch of ban entries in the order of its arrival.
     batches: Vec<Vec<(Prefix, Option<Effect>)>>,
@@ -44,6 +45,11 @@ impl FakeKernel {
     /// Lets the next `times` writes of bans or endpoints fail.
     pub fn fail(&self, times: u32) {
         self.state().failures = times;
+    }
+
+    /// Lets the next write of bans panic, as a bug of ours would.
+    pub fn panic(&self) {
+        self.state().panics = true;
     }
 
     pub fn set_capacity(&self, capacity: u64) {
@@ -83,6 +89,7 @@ fn failing(state: &mut State, table: &'static str) -> Result<(), TableError> {
 impl Enforcer for FakeKernel {
     fn apply_bans(&self, entries: &[(Prefix, Option<Effect>)]) -> Result<(), TableError> {
         let mut state = self.state();
+        assert!(!std::mem::take(&mut state.panics), "as the test asked for");
         failing(&mut state, "bans")?;
         state.batches.push(entries.to_vec());
         for (prefix, effect) in entries {

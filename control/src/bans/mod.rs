@@ -27,6 +27,7 @@ use std::{
 use arc_swap::ArcSwap;
 use palisade_config::types::Prefix;
 use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::import::{ParsedImport, read_import};
 use self::writer::{Command, Writer};
@@ -102,15 +103,23 @@ pub struct Bans {
     pending: Arc<AtomicU64>,
 }
 
-/// Waits for the writer thread to end.
+/// The writer thread, to wait for.
 #[derive(Debug)]
-pub struct WriterThread(std::thread::JoinHandle<()>);
+pub struct WriterThread {
+    thread: std::thread::JoinHandle<()>,
+    ended: CancellationToken,
+}
 
 impl WriterThread {
+    /// Cancelled when the thread has ended, by a panic too.
+    pub fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
     /// Returns when everything that was asked for before is done.
     pub fn join(self) {
         // A panic of the thread has been reported by the panic hook.
-        let _ = self.0.join();
+        let _ = self.thread.join();
     }
 }
 
@@ -130,18 +139,21 @@ impl Bans {
             surroundings.clone(),
             Arc::clone(&pending),
         );
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || writer.run(&queue))?;
-        Ok((
-            Self {
-                desired,
-                surroundings,
-                commands,
-                pending,
-            },
-            WriterThread(thread),
-        ))
+            .spawn(move || {
+                let _guard = guard;
+                writer.run(&queue);
+            })?;
+        let bans = Self {
+            desired,
+            surroundings,
+            commands,
+            pending,
+        };
+        Ok((bans, WriterThread { thread, ended }))
     }
 
     pub fn desired(&self) -> &SharedDesired {

@@ -399,3 +399,19 @@ async fn drift_is_repaired_and_a_change_during_the_scan_is_none() {
     assert_eq!(bench.bans.repair(void).await.unwrap(), []);
     bench.stop();
 }
+
+#[tokio::test]
+async fn a_writer_that_dies_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = Bench::new(directory.path(), &[]);
+    let ended = bench.writer.ended();
+    assert!(!ended.is_cancelled());
+    bench.kernel.panic();
+    let refusal = bench.ban("203.0.113.1").await.expect_err("no answer");
+    assert!(
+        matches!(refusal, Refusal::Unavailable { .. }),
+        "{refusal:?}"
+    );
+    ended.cancelled().await;
+    bench.stop();
+}

@@ -70,6 +70,15 @@ struct Live {
     seats: Vec<Seat>,
 }
 
+impl Live {
+    /// Whether `link` is not what was attached to: a new one of the same name, or with other
+    /// queues or longer packets than the workers were made for.
+    fn is_of_another(&self, link: &Link) -> bool {
+        let made_for = (self.link.index, self.link.queues, self.frame_bytes);
+        made_for != (link.index, link.queues, attach::frame_bytes(link.mtu))
+    }
+}
+
 /// A configured interface.
 #[derive(Debug)]
 struct Port {
@@ -174,7 +183,7 @@ impl Interfaces {
             }
         };
         if let Some(live) = &port.live {
-            let gone = link.as_ref().map(|link| link.index) != Some(live.link.index);
+            let gone = link.as_ref().is_none_or(|link| live.is_of_another(link));
             // A worker in trouble may have lost its way back, and cannot wait for the next check.
             let suspect = check_link || live.seats.iter().any(|seat| seat.problem.is_some());
             let lost = !gone && suspect && self.has_lost_a_part(&name, &live.pair).await;

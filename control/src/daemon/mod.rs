@@ -23,11 +23,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use palisade_config::settings::Settings;
 use palisade_xdp::{Kernel, Unloaded};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -64,6 +64,8 @@ const FLOW_COUNT_SHARE: u32 = 20;
 /// [`AlreadyRunning`] when another daemon holds the state directory or the pinned maps; anything
 /// else says what could not be started.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Asked for before anything else, so that a signal during the start ends it in order.
+    let mut signals = Signals::listen()?;
     let _state_lock = Lock::state(&settings.state_directory)?;
     let kernel = Kernel::open(&settings.pin_directory)?;
     let _pins_lock = Lock::pins(&settings.pin_directory)?;
@@ -82,9 +84,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     .await?;
     let mut daemon = Daemon::start(&settings, kernel, links, roster, assembly).await?;
     daemon.serve(&settings).await?;
-    daemon.wait_for_signal().await?;
+    let writer = daemon.assembly.writer.ended();
+    let ended = tokio::select! {
+        () = signals.wait() => Ok(()),
+        () = writer.cancelled() => Err(anyhow!("the writer of bans died; see the panic above")),
+    };
     daemon.stop().await;
-    Ok(())
+    ended
 }
 
 /// Takes enforcement off: programs, maps, pairs. Needs the daemon stopped.
@@ -116,6 +122,30 @@ async fn remove_pairs(pin_directory: &Path) -> anyhow::Result<()> {
         links.remove(&far).await?;
     }
     Ok(())
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self {
+            terminate,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        let signal = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        };
+        info!(signal, "stopping; enforcement stays on");
+    }
 }
 
 /// What runs.
@@ -204,16 +234,6 @@ impl Daemon {
         }
         info!(ready = readiness.ready, "started");
         pulse::tell(&[NotifyState::Ready]);
-        Ok(())
-    }
-
-    async fn wait_for_signal(&self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => info!(signal = "SIGTERM", "stopping; enforcement stays on"),
-            _ = interrupt.recv() => info!(signal = "SIGINT", "stopping; enforcement stays on"),
-        }
         Ok(())
     }
 

@@ -39,12 +39,7 @@ impl Interfaces {
         }
         warn_of_traps(settings).await;
         let pair = self.links.make_pair(link.index, queues).await?;
-        let packet_bytes = link.mtu.saturating_add(LINK_HEADER_BYTES);
-        let frame_bytes = if packet_bytes <= WorkerSettings::packet_bytes_max(FRAME_BYTES) {
-            FRAME_BYTES
-        } else {
-            FRAME_BYTES_LARGE
-        };
+        let frame_bytes = frame_bytes(link.mtu);
         let spec = InterfaceSpec {
             name: settings.name.clone(),
             mode: mode(settings.mode),
@@ -91,6 +86,16 @@ impl Interfaces {
             shop,
             seats,
         })
+    }
+}
+
+/// The frames that packets of this MTU need, as far as there are such.
+pub(super) fn frame_bytes(mtu: u32) -> u32 {
+    let packet_bytes = mtu.saturating_add(LINK_HEADER_BYTES);
+    if packet_bytes <= WorkerSettings::packet_bytes_max(FRAME_BYTES) {
+        FRAME_BYTES
+    } else {
+        FRAME_BYTES_LARGE
     }
 }
 
