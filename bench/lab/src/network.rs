@@ -218,18 +218,12 @@ impl Lab {
     /// How a person enters and removes a lab that was kept.
     #[must_use]
     pub fn instructions(&self) -> String {
-        let mut names = vec![self.edge_netns.name(), self.switch.name()];
-        names.extend(self.others.iter().map(Netns::name));
-        let removal: Vec<_> = names
-            .iter()
-            .map(|name| format!("ip netns del {name}"))
-            .collect();
+        let Self { name, folder, .. } = self;
         format!(
-            "enter:  ip netns exec {} bash\nothers: {}\nremove: {}; umount {folder}/bpf; rm -r {folder}",
-            self.edge_netns.name(),
-            names.get(1..).unwrap_or_default().join(" "),
-            removal.join("; "),
-            folder = self.folder.display(),
+            "enter:  ip netns exec {name}-edge bash (or -client, -attacker, ...)\n\
+             remove: for n in $(ls /run/netns | grep ^{name}-); do ip netns pids $n | xargs -r kill; \
+             ip netns del $n; done; umount {folder}/bpf; rm -r {folder}",
+            folder = folder.display(),
         )
     }
 
