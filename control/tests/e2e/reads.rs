@@ -5,6 +5,9 @@ use anyhow::{Context, Result};
 use palisade_lab::{Process, eventually, require_root};
 use serde_json::Value;
 
+/// Name and value.
+type Label = (&'static str, &'static str);
+
 #[test]
 fn every_read_answers_in_text_and_in_json() -> Result<()> {
     if !require_root() {
@@ -86,7 +89,7 @@ fn metrics_count_bans_by_family_and_origin_and_name_no_address() -> Result<()> {
     }
     let samples = node.daemon.metrics()?;
     #[rustfmt::skip]
-    let cases: [(&str, &[(&str, &str)], f64); 5] = [
+    let cases: [(&str, &[Label], f64); 5] = [
         ("palisade_bans",          &[],                                   3.0),
         ("palisade_bans",          &[("origin", "noc")],                  2.0),
         ("palisade_bans",          &[("origin", "noc"), ("family", "ipv6")], 1.0),
