@@ -36,10 +36,10 @@ bench: build ## Measure packet rates, ban latency and import; writes bench/resul
 lint: setup ## Formatting, clippy, documentation, licences, the unit's sandbox
 	.ci/lint
 
-# Already built: root needs no Rust to install.
+# Already built: root needs no Rust to install. Stripped: line tables make nine tenths of the binary.
 install: ## Install binary, unit, default configuration, man pages, completions (DESTDIR, prefix)
 	@test -x $(binary) || { echo 'run "make build" first'; exit 1; }
-	install -D -m 0755 $(binary) $(DESTDIR)$(bindir)/palisade
+	install -D -s -m 0755 $(binary) $(DESTDIR)$(bindir)/palisade
 	install -d $(DESTDIR)$(libdir)/systemd/system
 	sed 's|/usr/bin/palisade|$(bindir)/palisade|' systemd/palisade.service \
 		> $(DESTDIR)$(libdir)/systemd/system/palisade.service

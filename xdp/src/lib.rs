@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Enforcement outlives the process: maps and links are pinned under `<pin directory>/v<ABI>` and
-//! only [`unload`] takes them away. This crate knows nothing of policies; it stores what it is told.
+//! only [`unload()`] takes them away. This crate knows nothing of policies; it stores what it is told.
 
 mod attach;
 mod error;
