@@ -162,14 +162,15 @@ fn what_a_killed_run_left_behind_is_swept() -> Result<()> {
     if !require_root() {
         return Ok(());
     }
-    // A process that has ended: its number names nobody's lab any more.
-    let mut child = Command::new("true").spawn()?;
-    let pid = child.id();
-    child.wait()?;
-    let name = format!("palisade-lab-{pid}-0");
+    // The owner lives while its lab is made: others sweep too.
+    let mut owner = Command::new("sleep").arg("60").spawn()?;
+    let name = format!("palisade-lab-{}-0", owner.id());
     run(Command::new("ip").args(["netns", "add", &format!("{name}-edge")]))?;
     std::fs::create_dir_all(format!("/tmp/{name}/bpf/palisade"))?;
-    assert!(!traces(&name)?.is_empty());
+    sweep_leftovers();
+    assert_eq!(traces(&name)?.len(), 2, "swept under a living owner");
+    owner.kill()?;
+    owner.wait()?;
     sweep_leftovers();
     // Another process's lab may have begun to sweep it first.
     assert!(eventually(SOON, || traces(&name).is_ok_and(|traces| traces.is_empty())));
