@@ -10,21 +10,23 @@
 //! ```
 
 mod remedy;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     net::IpAddr,
 };
 
 use serde::Serialize;
 
-pub use self::remedy::{BlockChange, Remedy, Selected};
+pub use self::{
+    remedy::{BlockChange, Remedy, Selected},
+    words::words,
+};
 use super::{
     CompileError, Compiled, Dialect, Direction, Inventory, PolicySet, PortList, Traffic, compile,
-    explain::Locate,
     oracle::{self, RuleMatch},
-    view::{named_pods, ports_of},
+    view::ports_of,
 };
 
 /// All that two dialects judge differently.
@@ -319,7 +321,7 @@ fn finish(
             }
         }
     }
-    let remedy = remedy::remedy(inventory, policies, &key.rules, &peers);
+    let remedy = remedy::remedy(inventory, policies, &key.rules, &endpoints, &peers);
     Difference {
         direction: key.direction,
         allowed_under: key.allowed_under,
@@ -331,83 +333,6 @@ fn finish(
         rules: key.rules,
         remedy,
     }
-}
-
-/// Endpoints or peers by the names of their pods and nodes.
-fn parties(inventory: &Inventory, spans: impl Iterator<Item = Span>) -> String {
-    let mut pods = Vec::new();
-    let mut words = Vec::new();
-    for span in spans {
-        match span {
-            Span::Owned(address) => match inventory.pod_at(address) {
-                Some(pod) => pods.push(pod.full_name()),
-                None => {
-                    let mut nodes = inventory.nodes();
-                    let node = nodes.find(|node| node.addresses.contains(&address));
-                    let name = node.map(|node| node.name.as_str()).unwrap_or_default();
-                    words.push(format!("node {name} ({address})"));
-                }
-            },
-            Span::Strangers(first, last) => {
-                words.push(format!("{first} to {last} (neither pod nor node)"));
-            }
-        }
-    }
-    if !pods.is_empty() {
-        pods.dedup();
-        words.insert(0, named_pods(inventory, &pods));
-    }
-    words.join(", ")
-}
-
-/// Every difference in words that a person can act on.
-pub fn words(diff: &Diff, inventory: &Inventory, locate: Locate<'_>) -> String {
-    let [one, two] = diff.dialects;
-    if diff.differences.is_empty() {
-        return format!("{one} and {two} agree on every connection\n");
-    }
-    let mut text = String::new();
-    for (number, difference) in diff.differences.iter().enumerate() {
-        let endpoints = difference.endpoints.iter().copied().map(Span::Owned);
-        let endpoints = parties(inventory, endpoints);
-        let peers = parties(inventory, difference.peers.iter().copied());
-        let (from, to) = match difference.direction {
-            Direction::Ingress => (&peers, &endpoints),
-            Direction::Egress => (&endpoints, &peers),
-        };
-        let v4 = difference.endpoints.first().is_some_and(IpAddr::is_ipv4);
-        let _ = writeln!(
-            text,
-            "{}. {} over {}: {} allows it, {} denies it",
-            number + 1,
-            difference.direction.name(),
-            if v4 { "IPv4" } else { "IPv6" },
-            difference.allowed_under,
-            difference.denied_under
-        );
-        let _ = writeln!(
-            text,
-            "   from  {from}\n   to    {to}\n   ports {}",
-            difference.ports
-        );
-        for rule in &difference.rules {
-            let place = locate(rule).map(|place| format!(" ({place})"));
-            let _ = writeln!(text, "   rule  {rule}{}", place.unwrap_or_default());
-        }
-        if !difference.spared.is_empty() {
-            text.push_str(
-                "   not meant: a pod and itself, and a pod's own node to it; those always pass\n",
-            );
-        }
-        text.push_str(&difference.remedy.words());
-    }
-    let _ = writeln!(
-        text,
-        "{} difference{} between {one} and {two}",
-        diff.differences.len(),
-        if diff.differences.len() == 1 { "" } else { "s" }
-    );
-    text
 }
 
 #[cfg(test)]

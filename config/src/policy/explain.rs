@@ -34,7 +34,7 @@ pub fn groups(view: &View, locate: Locate<'_>) -> String {
         let _ = writeln!(
             text,
             "Not selected by any policy, so open both ways: {}",
-            view.open.join(", ")
+            view.open_words
         );
     }
     for policy in &view.idle {

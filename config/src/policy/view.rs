@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-pub use self::words::{named_pods, ports_words, selector_words};
+pub use self::words::{named_peers, named_pods, ports_words, selector_words};
 use super::{
     Dialect, Direction, Inventory, IpBlock, NetworkPolicy, Peer, Place, Pod, PolicySet, PortList,
     PortSpec, Rule,
@@ -32,6 +32,8 @@ pub struct View {
     pub groups: Vec<Group>,
     /// Pods that no policy isolates, as `namespace/name`.
     pub open: Vec<String>,
+    /// The same for a reader.
+    pub open_words: String,
     /// Policies that select no pod of the inventory, as `namespace/name`.
     pub idle: Vec<String>,
 }
@@ -155,6 +157,7 @@ pub fn view(inventory: &Inventory, policies: &PolicySet, dialect: Dialect) -> Vi
         dialect,
         policies: policies.len(),
         groups,
+        open_words: named_pods(inventory, &open),
         open,
         idle: viewer.idle(),
     }

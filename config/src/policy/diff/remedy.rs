@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Span;
 use crate::{
-    policy::{Inventory, NAMESPACE_NAME_LABEL, Peer, PolicySet, oracle::RuleMatch},
+    policy::{Inventory, NAMESPACE_NAME_LABEL, Peer, Pod, PolicySet, oracle::RuleMatch},
     types::Prefix,
 };
 
@@ -53,6 +53,7 @@ pub(super) fn remedy(
     inventory: &Inventory,
     policies: &PolicySet,
     rules: &[RuleMatch],
+    endpoints: &[IpAddr],
     peers: &[Span],
 ) -> Remedy {
     let mut remedy = Remedy::default();
@@ -72,7 +73,16 @@ pub(super) fn remedy(
             }
         }
     }
-    select(inventory, &pods, &mut remedy);
+    // To select the endpoints too does no harm where they are their only peers
+    // missing: a pod always reaches itself.
+    let own: Vec<_> = endpoints
+        .iter()
+        .filter_map(|address| inventory.pod_at(*address))
+        .collect();
+    let spare = own
+        .first()
+        .filter(|first| own.iter().all(|pod| pod == *first));
+    select(inventory, &pods, spare.copied(), &mut remedy);
     remedy.blocks = rules
         .iter()
         .filter_map(|rule| {
@@ -84,7 +94,7 @@ pub(super) fn remedy(
     remedy
 }
 
-fn select(inventory: &Inventory, pods: &[&crate::policy::Pod], remedy: &mut Remedy) {
+fn select(inventory: &Inventory, pods: &[&Pod], spare: Option<&Pod>, remedy: &mut Remedy) {
     let members = |namespace: Option<&str>| {
         inventory
             .pods()
@@ -92,7 +102,11 @@ fn select(inventory: &Inventory, pods: &[&crate::policy::Pod], remedy: &mut Reme
             .filter(|pod| !pod.own_addresses().is_empty())
             .collect::<Vec<_>>()
     };
-    let all_of = |namespace| members(namespace).iter().all(|pod| pods.contains(pod));
+    let all_of = |namespace| {
+        members(namespace)
+            .iter()
+            .all(|pod| pods.contains(pod) || spare == Some(*pod))
+    };
     if !pods.is_empty() && all_of(None) {
         remedy.select.push(Selected {
             namespace: None,

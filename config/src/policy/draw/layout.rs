@@ -78,28 +78,27 @@ impl Layout {
             heads: columns.heads(),
             ..Self::default()
         };
-        layout.endpoints = stack(
-            scene.endpoints.iter().enumerate().map(|(index, node)| {
-                let rows = |direction| rows(scene, index, direction) * ROW;
-                let rows = rows(Direction::Ingress).max(rows(Direction::Egress));
-                text_height(node).max(rows + PADDING)
-            }),
-            columns.middle,
-            columns.middle_width,
-        );
+        let heights = endpoint_heights(scene);
+        let own = total(heights.iter().copied());
+        let others =
+            [&scene.sources, &scene.targets].map(|nodes| total(nodes.iter().map(text_height)));
+        let tallest = others.into_iter().fold(own, f64::max);
+        let top = HEAD + (tallest - own) / 2.0;
+        layout.endpoints = stack(&heights, columns.middle, top, columns.middle_width);
+        let bottom = HEAD + tallest;
         layout.sources = peers(
             scene,
             Direction::Ingress,
             &layout.endpoints,
-            columns.left,
-            columns.left_width,
+            (columns.left, columns.left_width),
+            bottom,
         );
         layout.targets = peers(
             scene,
             Direction::Egress,
             &layout.endpoints,
-            columns.right,
-            columns.right_width,
+            (columns.right, columns.right_width),
+            bottom,
         );
         layout.connect(scene, &columns);
         let bottom = [&layout.sources, &layout.endpoints, &layout.targets]
@@ -200,7 +199,7 @@ impl Columns {
                 .map(|edge| edge.label.chars().count())
                 // The stubs say "nobody" and "anyone, open".
                 .fold(12, usize::max);
-            width_of(chars) + 34.0
+            width_of(chars) + 46.0
         };
         let gutter = |width: f64| if width > 0.0 { GUTTER } else { 0.0 };
         let left_width = widest(&scene.sources);
@@ -236,25 +235,47 @@ fn rows(scene: &Scene, endpoint: usize, direction: Direction) -> f64 {
     own.fold(0.0, |count: f64, _| count + 1.0).max(1.0)
 }
 
-/// Boxes one below the other.
-fn stack(heights: impl Iterator<Item = f64>, x: f64, width: f64) -> Vec<Rect> {
-    let mut y = HEAD;
-    heights
-        .map(|height| {
-            let rect = Rect {
-                x,
-                y,
-                width,
-                height,
-            };
-            y += height + GAP;
-            rect
+fn endpoint_heights(scene: &Scene) -> Vec<f64> {
+    let nodes = scene.endpoints.iter().enumerate();
+    nodes
+        .map(|(index, node)| {
+            let rows = |direction| rows(scene, index, direction) * ROW;
+            let rows = rows(Direction::Ingress).max(rows(Direction::Egress));
+            text_height(node).max(rows + PADDING)
         })
         .collect()
 }
 
-/// The peers of one side, near the endpoints they are connected with.
-fn peers(scene: &Scene, direction: Direction, endpoints: &[Rect], x: f64, width: f64) -> Vec<Rect> {
+/// What boxes of these heights need, one below the other.
+fn total(heights: impl Iterator<Item = f64>) -> f64 {
+    heights.fold(0.0, |sum, height| sum + height + GAP)
+}
+
+/// Boxes one below the other.
+fn stack(heights: &[f64], x: f64, top: f64, width: f64) -> Vec<Rect> {
+    let mut y = top;
+    let place = |height: &f64| {
+        let rect = Rect {
+            x,
+            y,
+            width,
+            height: *height,
+        };
+        y += height + GAP;
+        rect
+    };
+    heights.iter().map(place).collect()
+}
+
+/// The peers of one side, near the endpoints they are connected with and above
+/// `bottom`, which leaves room for all.
+fn peers(
+    scene: &Scene,
+    direction: Direction,
+    endpoints: &[Rect],
+    (x, width): (f64, f64),
+    bottom: f64,
+) -> Vec<Rect> {
     let nodes = scene.column(direction);
     let mut wanted: Vec<(f64, usize, f64)> = nodes
         .iter()
@@ -283,6 +304,11 @@ fn peers(scene: &Scene, direction: Direction, endpoints: &[Rect], x: f64, width:
         };
         y = top + height + GAP;
         placed.push((index, rect));
+    }
+    let mut limit = bottom;
+    for (_, rect) in placed.iter_mut().rev() {
+        rect.y = rect.y.min(limit - GAP - rect.height);
+        limit = rect.y;
     }
     placed.sort_by_key(|(index, _)| *index);
     placed.into_iter().map(|(_, rect)| rect).collect()

@@ -93,7 +93,7 @@ impl Scene {
         if !view.open.is_empty() {
             scene.open = Some(Node {
                 kind: Kind::Open,
-                lines: clipped(wrapped(&view.open.join(", "), OPEN_CHARS)),
+                lines: clipped(wrapped(&view.open_words, OPEN_CHARS)),
                 tooltip: view.open.join(", "),
             });
         }

@@ -146,8 +146,8 @@ fn line(out: &mut String, edge: &Edge, path: &Path) {
 fn tag(out: &mut String, text: &str, direction: Direction, label: f64, y: f64) {
     let width = width_of(text.chars().count());
     let x = match direction {
-        Direction::Ingress => label + 6.0,
-        Direction::Egress => label - 6.0 - width,
+        Direction::Ingress => label + 14.0,
+        Direction::Egress => label - 14.0 - width,
     };
     let _ = writeln!(
         out,

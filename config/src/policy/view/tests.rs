@@ -89,3 +89,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pods_are_named_as_shortly_as_is_true() {
+    let mut inventory = Inventory::default();
+    for name in ["x/a", "x/b", "y/a", "y/b", "z/a"] {
+        let (namespace, name) = name.split_once('/').unwrap();
+        inventory.add_pod(Pod {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            labels: [].into(),
+            addresses: vec![[10, namespace.as_bytes()[0], name.as_bytes()[0], 1].into()],
+            ports: Vec::new(),
+            node: None,
+            host_network: false,
+            finished: false,
+        });
+    }
+    #[rustfmt::skip]
+    let cases: [(&[&str], Option<&str>, &str); 9] = [
+        (&[],                                  None,        "no pod"),
+        (&["x/a"],                             None,        "x/a"),
+        (&["z/a"],                             None,        "z/a"),
+        (&["x/a", "x/b"],                      None,        "every pod of x"),
+        (&["x/a", "y/a", "y/b", "z/a"],        None,        "x/a, z/a, every pod of y"),
+        (&["x/a", "x/b", "y/a", "y/b"],        None,        "every pod of x and y"),
+        (&["x/a", "x/b", "y/a", "y/b", "z/a"], None,        "every pod"),
+        (&["x/b", "y/a", "y/b", "z/a"],        Some("x/a"), "every other pod"),
+        (&["x/b", "y/a", "y/b"],               Some("x/a"), "x/b, every pod of y"),
+    ];
+    for (pods, alone, want) in cases {
+        let pods: Vec<_> = pods.iter().map(|&pod| pod.to_owned()).collect();
+        assert_eq!(named_peers(&inventory, &pods, alone), want, "{pods:?}");
+    }
+}

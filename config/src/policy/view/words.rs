@@ -7,32 +7,61 @@ use crate::policy::{
 
 /// Pods by name, or as whole namespaces where none is left out.
 pub fn named_pods(inventory: &Inventory, pods: &[String]) -> String {
+    named_peers(inventory, pods, None)
+}
+
+/// As [`named_pods`], for the peers of the one pod `alone`: nobody is missed
+/// where only that pod is, since it is not its own peer.
+pub fn named_peers(inventory: &Inventory, pods: &[String], alone: Option<&str>) -> String {
     if pods.is_empty() {
         return "no pod".to_owned();
     }
-    let mut words = Vec::new();
-    let mut all = true;
+    let alone = alone.filter(|alone| !pods.iter().any(|pod| pod == alone));
+    let (mut names, mut whole, mut other) = (Vec::new(), Vec::new(), None);
+    let mut everywhere = true;
     for namespace in inventory.namespaces() {
         let members: Vec<String> = inventory
             .pods()
             .filter(|pod| pod.namespace == namespace.name && !pod.own_addresses().is_empty())
             .map(|pod| pod.full_name())
             .collect();
-        let listed: Vec<_> = members.iter().filter(|pod| pods.contains(pod)).collect();
-        all &= listed.len() == members.len();
-        if listed.is_empty() {
-            continue;
-        }
-        if listed.len() == members.len() && listed.len() > 1 {
-            words.push(format!("every pod of {}", namespace.name));
+        let lives_here = members.iter().any(|pod| Some(pod.as_str()) == alone);
+        let counted = members.len() - usize::from(lives_here);
+        let listed: Vec<_> = members
+            .into_iter()
+            .filter(|pod| pods.contains(pod))
+            .collect();
+        everywhere &= listed.len() == counted;
+        if listed.len() < counted || listed.len() < 2 {
+            names.extend(listed);
+        } else if lives_here {
+            other = Some(namespace.name);
         } else {
-            words.extend(listed.into_iter().cloned());
+            whole.push(namespace.name);
         }
     }
-    if all && words.len() > 1 {
-        return "every pod".to_owned();
+    let kinds = names.len() + whole.len() + usize::from(other.is_some());
+    if everywhere && (kinds > 1 || other.is_some()) {
+        let other = if alone.is_some() {
+            "every other"
+        } else {
+            "every"
+        };
+        return format!("{other} pod");
     }
-    words.join(", ")
+    names.extend(other.map(|namespace| format!("every other pod of {namespace}")));
+    if !whole.is_empty() {
+        names.push(format!("every pod of {}", listing(&whole)));
+    }
+    names.join(", ")
+}
+
+/// `a, b and c`
+fn listing(words: &[String]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        words => words.concat(),
+    }
 }
 
 /// `app=web, tier in (a, b), has key x`; empty selects everything.
@@ -82,13 +111,13 @@ pub(super) fn peer_words(policy: &NetworkPolicy, peer: &Peer) -> String {
     }
 }
 
-/// Ports by number and by name: `TCP 80; UDP port named dns`.
+/// Ports by number and by name: `TCP 80; UDP "dns"`.
 pub fn ports_words(ports: &PortList, names: &[PortName]) -> String {
     let mut words = Vec::new();
     if !ports.is_empty() || names.is_empty() {
         words.push(ports.to_string());
     }
-    let name = |port: &PortName| format!("{} port named {}", port.protocol, port.name);
+    let name = |port: &PortName| format!("{} \"{}\"", port.protocol, port.name);
     words.extend(names.iter().map(name));
     words.join("; ")
 }
