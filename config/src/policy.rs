@@ -36,6 +36,7 @@ pub use self::{
     enforce::{Enforced, unsupported},
     fault::{Fault, Limits},
     inventory::{Inventory, NAMESPACE_NAME_LABEL, NamedPort, Namespace, Node, Pod},
+    manifest::list,
     model::{
         Dialect, DialectError, Direction, Expression, IpBlock, NetworkPolicy, Operator, Peer,
         Place, PortRule, PortSpec, Rule, Selector, Traffic,

@@ -1,18 +1,18 @@
 //! `palisade policy`: documents checked here, or handed to the daemon.
 
 mod documents;
-mod offline;
+mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper::Method;
-use palisade_config::policy::{Enforced, unsupported};
+use palisade_config::policy::{Dialect, Enforced, unsupported};
 use serde::Serialize;
 
 pub(super) use self::documents::cluster;
 use self::{
     documents::{Documents, FileFault, FileWarning, name_of, read},
-    offline::Asked,
+    tools::Asked,
 };
 use super::{
     arguments::{
@@ -40,8 +40,17 @@ pub(super) async fn policy(
         PolicyCommand::Check(arguments) => check(&arguments, out),
         PolicyCommand::Eval(arguments) => eval::eval(&arguments, out),
         PolicyCommand::Explain(arguments) => explain(global, &arguments, out).await,
-        PolicyCommand::Diff(arguments) => offline::diff(&arguments, out),
-        PolicyCommand::Draw(arguments) => offline::draw(&arguments, out),
+        PolicyCommand::Diff(arguments) => {
+            let cluster = arguments.cluster.as_deref();
+            let (documents, _) = sources(global, cluster, &arguments.files).await?;
+            tools::diff(&documents, &arguments, out)
+        }
+        PolicyCommand::Draw(arguments) => {
+            let cluster = arguments.cluster.as_deref();
+            let (documents, dialect) = sources(global, cluster, &arguments.files).await?;
+            let dialect = arguments.dialect.unwrap_or(dialect);
+            tools::draw(&documents, dialect, out)
+        }
         PolicyCommand::Apply(arguments) => apply(&super::client(global)?, &arguments, out).await,
         PolicyCommand::Delete(name) => delete(&super::client(global)?, &name, out).await,
         PolicyCommand::Get(arguments) => get(&super::client(global)?, &arguments, out).await,
@@ -91,13 +100,34 @@ async fn explain(
     out: &mut Output,
 ) -> Result<Exit, Failure> {
     let (asked, files) = Asked::split(&arguments.what);
-    if arguments.cluster.is_some() || !files.is_empty() {
-        return offline::explain(arguments, asked.as_ref(), &files, out);
+    if let (Some(asked), None, []) = (&asked, &arguments.cluster, files.as_slice()) {
+        return explain_in_force(global, arguments, asked, out).await;
     }
-    let Some(asked) = asked else {
-        let help = "give files, or a connection for the daemon: FROM TO:PORT";
-        return Err(Failure::Usage(help.to_owned()));
-    };
+    let (documents, dialect) = sources(global, arguments.cluster.as_deref(), &files).await?;
+    let dialect = arguments.dialect.unwrap_or(dialect);
+    tools::explain(&documents, arguments, dialect, asked.as_ref(), out)
+}
+
+/// The documents of files, or those of the daemon when no file is named, and how they are read
+/// unless somebody says otherwise.
+async fn sources(
+    global: &Global,
+    cluster: Option<&Path>,
+    files: &[PathBuf],
+) -> Result<(Documents, Dialect), Failure> {
+    if cluster.is_some() || !files.is_empty() {
+        return Ok((Documents::sound(cluster, files)?, Dialect::default()));
+    }
+    Documents::of_daemon(&super::client(global)?).await
+}
+
+/// One connection between addresses: the daemon knows more tables than the policies'.
+async fn explain_in_force(
+    global: &Global,
+    arguments: &PolicyExplain,
+    asked: &Asked,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
     let no_address = |text: &str| {
         let help = "the daemon is asked about addresses; pods by name need files";
         Failure::Usage(format!("'{text}': {help}"))

@@ -206,6 +206,11 @@ async fn policy_files_are_checked_explained_compared_and_drawn() {
         (vec!["policy", "diff", "--exit-code", "--dialect", "calico", "--dialect", "kubernetes", &trap], Exit::Done, "agree on every connection"),
         (vec!["policy", "diff", "--dialect", "calico", &trap],      Exit::Usage,    "--dialect"),
         (vec!["policy", "draw", &trap],                             Exit::Done,     "</svg>"),
+        (vec!["policy", "explain"],                                 Exit::Done,     "No policy selects a pod of the inventory"),
+        (vec!["policy", "apply", &alone],                           Exit::Done,     "default/trap created"),
+        (vec!["policy", "explain"],                                 Exit::Done,     "Without effect, it selects no pod: default/trap"),
+        (vec!["policy", "diff"],                                    Exit::Done,     "agree on every connection"),
+        (vec!["policy", "draw"],                                    Exit::Done,     "1 policy, read as kubernetes does"),
         (vec!["policy", "draw", &bad_policy],                       Exit::Failed,   "bad.yaml:4:"),
     ];
     for (line, exit, says) in steps {

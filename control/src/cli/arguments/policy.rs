@@ -35,14 +35,14 @@ pub enum PolicyCommand {
                       With files or a cluster file nothing else is asked; without, the daemon is."
     )]
     Explain(PolicyExplain),
-    /// Name every connection that two dialects judge differently; needs no daemon
+    /// Name every connection that two dialects judge differently; with files it needs no daemon
     #[command(
         after_help = "Examples:\n  palisade policy diff --dialect kubernetes --dialect cilium \\\n    \
                       --cluster cluster.yaml web.yaml\n  \
                       palisade policy diff --exit-code --cluster cluster.yaml *.yaml"
     )]
     Diff(PolicyDiff),
-    /// Draw who may reach whom on which ports, as SVG; needs no daemon
+    /// Draw who may reach whom on which ports, as SVG; with files it needs no daemon
     #[command(
         after_help = "Examples:\n  palisade policy draw --cluster cluster.yaml web.yaml > web.svg"
     )]
@@ -76,22 +76,23 @@ pub struct PolicyCheck {
 #[derive(Debug, Args)]
 pub struct PolicyExplain {
     /// A connection (FROM TO:PORT[/PROTO], pods as namespace/name), then YAML or JSON files
-    #[arg(required = true, value_name = "FROM TO:PORT | FILE")]
+    #[arg(value_name = "FROM TO:PORT | FILE")]
     pub what: Vec<String>,
     /// Namespaces, pods and nodes besides those in the files, in the shape of a cluster file
     #[arg(long, value_name = "FILE")]
     pub cluster: Option<PathBuf>,
-    /// Whose meaning of the documents: kubernetes, calico, cilium
-    #[arg(long, value_name = "DIALECT", default_value_t)]
-    pub dialect: Dialect,
+    /// Whose meaning of the documents: kubernetes, calico, cilium [default: the daemon's, or
+    /// kubernetes for files]
+    #[arg(long, value_name = "DIALECT")]
+    pub dialect: Option<Dialect>,
     #[command(flatten)]
     pub read: Read,
 }
 
 #[derive(Debug, Args)]
 pub struct PolicyDiff {
-    /// YAML or JSON files, `-` for standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// YAML or JSON files, `-` for standard input [default: what the daemon has in force]
+    #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// One of the two dialects; given twice [default: kubernetes and cilium]
     #[arg(long, value_name = "DIALECT")]
@@ -108,15 +109,16 @@ pub struct PolicyDiff {
 
 #[derive(Debug, Args)]
 pub struct PolicyDraw {
-    /// YAML or JSON files, `-` for standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// YAML or JSON files, `-` for standard input [default: what the daemon has in force]
+    #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Namespaces, pods and nodes besides those in the files, in the shape of a cluster file
     #[arg(long, value_name = "FILE")]
     pub cluster: Option<PathBuf>,
-    /// Whose meaning of the documents: kubernetes, calico, cilium
-    #[arg(long, value_name = "DIALECT", default_value_t)]
-    pub dialect: Dialect,
+    /// Whose meaning of the documents: kubernetes, calico, cilium [default: the daemon's, or
+    /// kubernetes for files]
+    #[arg(long, value_name = "DIALECT")]
+    pub dialect: Option<Dialect>,
 }
 
 #[derive(Debug, Args)]

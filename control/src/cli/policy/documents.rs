@@ -12,12 +12,15 @@ use std::{
 };
 
 use palisade_config::policy::{
-    Document, Fault, Inventory, Limits, NetworkPolicy, PolicySet, Trap, oracle::RuleMatch,
+    Dialect, Document, Fault, Inventory, Limits, NetworkPolicy, PolicySet, Trap, oracle::RuleMatch,
     parse_bytes, parse_cluster, warnings,
 };
 use serde::Serialize;
 
-use crate::cli::{exit::Failure, output::printable};
+use crate::{
+    api::InForce,
+    cli::{client::Client, exit::Failure, output::printable},
+};
 
 /// A fault and the file it is in.
 #[derive(Debug, Serialize)]
@@ -119,6 +122,29 @@ impl Documents {
         documents
     }
 
+    /// What the running daemon has in force; the places of its rules are not known here.
+    pub(super) async fn of_daemon(client: &Client) -> Result<(Self, Dialect), Failure> {
+        let answer: InForce = client.get("/v1/documents").await?;
+        let limits = Limits {
+            bytes: usize::MAX,
+            nodes: usize::MAX,
+            ..Limits::default()
+        };
+        let text = answer.documents.to_string();
+        let parsed = parse_bytes(text.as_bytes(), &limits).map_err(|faults| {
+            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            Failure::Reported(format!("/v1/documents: {}", lines.join("\n")))
+        })?;
+        let mut documents = Self::default();
+        for document in parsed {
+            documents.inventory.add_document(&document);
+            if let Document::NetworkPolicy(policy) = document {
+                documents.policies.insert(policy);
+            }
+        }
+        Ok((documents, answer.dialect))
+    }
+
     fn add(&mut self, file: &str, bytes: &[u8], unfit: &impl Fn(&NetworkPolicy) -> Vec<Fault>) {
         let parsed = match parse_bytes(bytes, &Limits::default()) {
             Ok(parsed) => parsed,
@@ -171,8 +197,9 @@ impl Documents {
 
     /// `file:line:column` of a rule.
     pub(super) fn locate(&self, rule: &RuleMatch) -> Option<String> {
+        let name = (rule.namespace.clone(), rule.name.clone());
+        let file = self.files.get(&name)?;
         let place = self.policies.place(rule)?;
-        let file = self.file(&rule.namespace, &rule.name);
         Some(format!("{file}:{}:{}", place.line, place.column))
     }
 

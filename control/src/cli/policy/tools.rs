@@ -1,4 +1,4 @@
-//! `policy explain`, `policy diff` and `policy draw` on files: no daemon, no root.
+//! `policy explain`, `policy diff` and `policy draw`, wherever the documents come from.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use palisade_config::policy::{
 
 use super::documents::Documents;
 use crate::cli::{
-    arguments::{PolicyDiff, PolicyDraw, PolicyExplain},
+    arguments::{PolicyDiff, PolicyExplain},
     exit::{Exit, Failure},
     output::{Output, printable},
 };
@@ -70,20 +70,20 @@ impl Asked {
 }
 
 pub(super) fn explain(
+    documents: &Documents,
     arguments: &PolicyExplain,
+    dialect: Dialect,
     asked: Option<&Asked>,
-    files: &[PathBuf],
     out: &mut Output,
 ) -> Result<Exit, Failure> {
-    let documents = Documents::sound(arguments.cluster.as_deref(), files)?;
     let Documents {
         inventory,
         policies,
         ..
-    } = &documents;
+    } = documents;
     let locate = |rule: &_| documents.locate(rule);
     let Some(asked) = asked else {
-        let view = view(inventory, policies, arguments.dialect);
+        let view = view(inventory, policies, dialect);
         if arguments.read.json {
             out.json(&view)?;
         } else {
@@ -93,7 +93,7 @@ pub(super) fn explain(
     };
     let connection = asked.flow().connection(inventory);
     let connection = connection.map_err(|error: FlowError| Failure::Usage(error.to_string()))?;
-    let found = policy::explain::flow(inventory, policies, arguments.dialect, connection);
+    let found = policy::explain::flow(inventory, policies, dialect, connection);
     if arguments.read.json {
         out.json(&found)?;
     } else {
@@ -103,7 +103,11 @@ pub(super) fn explain(
     Ok(Exit::Done)
 }
 
-pub(super) fn diff(arguments: &PolicyDiff, out: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn diff(
+    documents: &Documents,
+    arguments: &PolicyDiff,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
     let dialects: [Dialect; 2] = match arguments.dialect.as_slice() {
         [] => [Dialect::Kubernetes, Dialect::Cilium],
         [one, two] => [*one, *two],
@@ -112,7 +116,6 @@ pub(super) fn diff(arguments: &PolicyDiff, out: &mut Output) -> Result<Exit, Fai
             return Err(Failure::Usage(help.to_owned()));
         }
     };
-    let documents = Documents::sound(arguments.cluster.as_deref(), &arguments.files)?;
     let diff = policy::diff::diff(&documents.inventory, &documents.policies, dialects)
         .map_err(|error| Failure::Reported(error.to_string()))?;
     if arguments.read.json {
@@ -126,9 +129,12 @@ pub(super) fn diff(arguments: &PolicyDiff, out: &mut Output) -> Result<Exit, Fai
     Ok(if differ { Exit::Failed } else { Exit::Done })
 }
 
-pub(super) fn draw(arguments: &PolicyDraw, out: &mut Output) -> Result<Exit, Failure> {
-    let documents = Documents::sound(arguments.cluster.as_deref(), &arguments.files)?;
-    let view = view(&documents.inventory, &documents.policies, arguments.dialect);
+pub(super) fn draw(
+    documents: &Documents,
+    dialect: Dialect,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
+    let view = view(&documents.inventory, &documents.policies, dialect);
     out.text(&policy::draw::svg(&view))?;
     Ok(Exit::Done)
 }
