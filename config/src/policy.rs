@@ -11,9 +11,12 @@
 //! Kubernetes means it does not come into force.
 
 mod compile;
+pub mod diff;
 mod document;
+pub mod draw;
 mod enforce;
 pub mod eval;
+pub mod explain;
 mod fault;
 mod inventory;
 mod manifest;
@@ -21,15 +24,19 @@ mod model;
 pub mod oracle;
 mod read;
 mod set;
+pub mod view;
 mod warn;
 mod yaml;
 
 pub use self::{
-    compile::{CompileError, Compiled, CompiledSize, EndpointState, PolicyVerdict, compile},
+    compile::{
+        CompileError, Compiled, CompiledSize, EndpointState, PolicyVerdict, PortList, compile,
+    },
     document::{Document, parse_bytes, parse_cluster, parse_documents},
     enforce::{Enforced, unsupported},
     fault::{Fault, Limits},
     inventory::{Inventory, NAMESPACE_NAME_LABEL, NamedPort, Namespace, Node, Pod},
+    manifest::list,
     model::{
         Dialect, DialectError, Direction, Expression, IpBlock, NetworkPolicy, Operator, Peer,
         Place, PortRule, PortSpec, Rule, Selector, Traffic,

@@ -21,17 +21,18 @@ mod address;
 mod build;
 mod identity;
 mod intervals;
+mod listing;
 mod ports;
 mod rules;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-pub use self::build::compile;
 use self::{
     address::{AddressMap, Owner},
     intervals::Intervals,
     ports::{PortSet, SetId},
 };
+pub use self::{build::compile, listing::PortList};
 use super::{Dialect, Direction, Traffic};
 
 /// What the policies say of one new connection, seen from one end.

@@ -12,7 +12,7 @@ mod flow;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::flow::{Flow, FlowError, FlowPacket, Judge, judge};
+pub use self::flow::{Connection, Flow, FlowError, FlowPacket, Judge, judge};
 use super::{
     CompileError, Compiled, Dialect, DialectError, Direction, Document, Fault, Inventory, Limits,
     PolicySet, PolicyVerdict, Traffic, compile, parse_cluster, parse_documents,

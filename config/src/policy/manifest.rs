@@ -1,5 +1,5 @@
-//! A policy as the document that says the same: for the store, `policy get`
-//! and whoever asks over HTTP.
+//! A policy, and all that is known of a cluster, as documents that say the
+//! same: for the store, `policy get` and whoever asks over HTTP.
 //!
 //! Defaults are written out (`policyTypes`, protocols), as the API server does.
 
@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Direction, IpBlock, NetworkPolicy, Peer, PortRule, PortSpec, Rule, Selector};
+use super::{
+    Direction, Inventory, IpBlock, Namespace, NetworkPolicy, Node, Peer, Pod, PolicySet, PortRule,
+    PortSpec, Rule, Selector,
+};
 
 impl NetworkPolicy {
     /// The document in its JSON form; reading it gives the same policy.
@@ -45,6 +48,63 @@ impl NetworkPolicy {
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.manifest() == other.manifest()
     }
+}
+
+/// Everything that policies are judged by, as a List that reads back as itself.
+pub fn list(inventory: &Inventory, policies: &PolicySet) -> Value {
+    let namespaces: Vec<_> = inventory.namespaces().collect();
+    let items: Vec<_> = (namespaces.iter().map(namespace))
+        .chain(inventory.nodes().map(node))
+        .chain(inventory.pods().map(pod))
+        .chain(policies.iter().map(|policy| policy.manifest()))
+        .collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn namespace(namespace: &Namespace) -> Value {
+    let mut metadata = json!({"name": namespace.name});
+    put_strings(&mut metadata, "labels", &namespace.labels);
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+}
+
+fn node(node: &Node) -> Value {
+    let address = |at| json!({"type": "InternalIP", "address": at});
+    let addresses: Vec<_> = node.addresses.iter().map(address).collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name},
+        "status": {"addresses": addresses},
+    })
+}
+
+fn pod(pod: &Pod) -> Value {
+    let mut metadata = json!({"name": pod.name, "namespace": pod.namespace});
+    put_strings(&mut metadata, "labels", &pod.labels);
+    let port = |port: &super::NamedPort| json!({"name": port.name, "containerPort": port.port, "protocol": port.protocol});
+    let ports: Vec<_> = pod.ports.iter().map(port).collect();
+    let mut spec = json!({"hostNetwork": pod.host_network});
+    if !ports.is_empty() {
+        put(
+            &mut spec,
+            "containers",
+            json!([{"name": "main", "ports": ports}]),
+        );
+    }
+    if let Some(node) = &pod.node {
+        put(&mut spec, "nodeName", json!(node));
+    }
+    let addresses: Vec<_> = pod.addresses.iter().map(|at| json!({"ip": at})).collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": spec,
+        "status": {
+            "phase": if pod.finished { "Succeeded" } else { "Running" },
+            "podIPs": addresses,
+        },
+    })
 }
 
 fn put(object: &mut Value, key: &str, value: Value) {

@@ -5,7 +5,7 @@
 //! reading of selectors and prefixes, and says which item allowed a connection.
 //! `explain` shows that; the tests hold the compiled form against it.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ pub enum AllowedBy {
 }
 
 /// A rule and the items of it that matched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RuleMatch {
     pub namespace: String,
     pub name: String,
@@ -50,6 +50,23 @@ pub struct RuleMatch {
     pub peer: Option<usize>,
     /// Index into `ports`; none when the rule has no ports (all).
     pub port: Option<usize>,
+}
+
+impl RuleMatch {
+    /// Path of the item in its document, as in `spec.ingress[0].from[1]`.
+    pub fn field(&self) -> String {
+        let (section, peers) = (self.direction.name(), self.direction.peers_name());
+        match self.peer {
+            None => format!("spec.{section}[{}]", self.rule),
+            Some(peer) => format!("spec.{section}[{}].{peers}[{peer}]", self.rule),
+        }
+    }
+}
+
+impl fmt::Display for RuleMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} {}", self.namespace, self.name, self.field())
+    }
 }
 
 /// Judges a new connection between `endpoint` and `peer`, opened by `peer` for
@@ -100,6 +117,50 @@ pub fn decide(
     }
 }
 
+/// Every rule that means `peer`, with the item that does, whatever the ports.
+pub fn meaning(
+    inventory: &Inventory,
+    policies: &PolicySet,
+    dialect: Dialect,
+    direction: Direction,
+    endpoint: IpAddr,
+    peer: IpAddr,
+) -> Vec<RuleMatch> {
+    let Some(pod) = inventory.pod_at(endpoint) else {
+        return Vec::new();
+    };
+    let question = Question {
+        inventory,
+        dialect,
+        pod,
+        peer: peer.to_canonical(),
+        traffic: Traffic::Other(0),
+    };
+    let mut found = Vec::new();
+    for policy in policies
+        .iter()
+        .filter(|policy| isolates(policy, direction, pod))
+    {
+        for (rule, item) in policy.rules(direction).iter().enumerate() {
+            let matched = |peer| RuleMatch {
+                namespace: policy.namespace.clone(),
+                name: policy.name.clone(),
+                direction,
+                rule,
+                peer,
+                port: None,
+            };
+            if item.peers.is_empty() {
+                found.push(matched(None));
+            }
+            let peers = item.peers.iter().enumerate();
+            let meant = peers.filter(|(_, peer)| question.peer(policy, peer));
+            found.extend(meant.map(|(number, _)| matched(Some(number))));
+        }
+    }
+    found
+}
+
 fn open(pod: Option<&Pod>) -> Judgement {
     Judgement {
         verdict: PolicyVerdict::NotIsolated,
@@ -111,7 +172,7 @@ fn open(pod: Option<&Pod>) -> Judgement {
 
 /// The policy is of the pod's namespace, isolates the direction and its
 /// selector selects the pod.
-fn isolates(policy: &NetworkPolicy, direction: Direction, pod: &Pod) -> bool {
+pub(super) fn isolates(policy: &NetworkPolicy, direction: Direction, pod: &Pod) -> bool {
     policy.namespace == pod.namespace
         && policy.isolates(direction)
         && selects(&policy.pod_selector, &pod.labels)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::NetworkPolicy;
+use super::{NetworkPolicy, Peer, Place, Rule, oracle::RuleMatch};
 
 /// The policies in force, at most one of each namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,23 @@ impl PolicySet {
     /// In the order of namespace and name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<NetworkPolicy>> {
         self.policies.values()
+    }
+
+    /// The rule that a match is about.
+    pub fn rule(&self, matched: &RuleMatch) -> Option<&Rule> {
+        let policy = self.get(&matched.namespace, &matched.name)?;
+        policy.rules(matched.direction).get(matched.rule)
+    }
+
+    /// Where the item that matched is written.
+    pub fn place(&self, matched: &RuleMatch) -> Option<Place> {
+        let rule = self.rule(matched)?;
+        let peer = matched.peer.and_then(|peer| rule.peers.get(peer));
+        Some(match peer {
+            None => rule.place,
+            Some(Peer::Block(block)) => block.place,
+            Some(Peer::Pods { place, .. }) => *place,
+        })
     }
 
     pub fn len(&self) -> usize {

@@ -1,9 +1,9 @@
 //! The acceptance data in `config/tests/netpol`, and what it leaves out.
 
 mod cases;
-mod data;
+pub(super) mod data;
 mod invalid;
 mod oracle;
-mod random;
+pub(super) mod random;
 mod reading;
 mod scale;

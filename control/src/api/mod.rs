@@ -10,6 +10,7 @@
 
 pub mod auth;
 mod bans;
+mod documents;
 mod events;
 mod explain;
 mod gate;
@@ -42,6 +43,7 @@ use self::{
 };
 pub use self::{
     bans::{BanAnswer, BanBody, BanBodyWithPrefix},
+    documents::InForce,
     listen::{Listening, ServeError, Served, serve},
     policies::PolicyList,
     status::{PacketCount, StatusAnswer},
@@ -111,6 +113,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
             "/v1/policies/{namespace}/{name}",
             get(policies::one).delete(policies::delete),
         ),
+        ("/v1/documents", get(documents::documents)),
         ("/healthz", get(status::healthz)),
         ("/readyz", get(status::readyz)),
         ("/metrics", get(status::metrics)),

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use super::{bans, events, explain, import, policies, status};
+use super::{bans, documents, events, explain, import, policies, status};
 
 #[derive(Debug, OpenApi)]
 #[openapi(
@@ -29,6 +29,7 @@ use super::{bans, events, explain, import, policies, status};
         policies::apply,
         policies::one,
         policies::delete,
+        documents::documents,
         status::healthz,
         status::readyz,
         status::metrics,

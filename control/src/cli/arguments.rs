@@ -3,14 +3,17 @@
 //! Values are parsed into their types while the arguments are read, so a malformed prefix or
 //! duration is a usage error (exit code 2) before anything is asked of the daemon.
 
+mod policy;
+
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use palisade_config::{
-    policy::Dialect,
-    types::{Prefix, TtlDuration},
-};
+use palisade_config::types::{Prefix, TtlDuration};
 
+pub use self::policy::{
+    Policy, PolicyApply, PolicyCheck, PolicyCommand, PolicyDiff, PolicyDraw, PolicyEval,
+    PolicyExplain, PolicyGet, PolicyName,
+};
 use super::target::Target;
 
 /// Keeps banned traffic off an edge node: XDP drops banned sources, AF_XDP workers judge the rest.
@@ -231,88 +234,6 @@ pub struct Explain {
     /// Where it goes: ADDRESS:PORT[/PROTOCOL], IPv6 in brackets; protocol is tcp unless named
     #[arg(value_name = "TO:PORT[/PROTO]")]
     pub to: Target,
-    #[command(flatten)]
-    pub read: Read,
-}
-
-#[derive(Debug, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub struct Policy {
-    #[command(subcommand)]
-    pub command: PolicyCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PolicyCommand {
-    /// Name every fault of policy files with its place; needs no daemon
-    #[command(after_help = "Examples:\n  palisade policy check policies.d/*.yaml")]
-    Check(PolicyCheck),
-    /// Say what policies would do to flows: JSON lines in, JSON lines out; needs no daemon
-    #[command(
-        after_help = "Examples:\n  palisade policy eval --cluster cluster.yaml < cases.jsonl"
-    )]
-    Eval(PolicyEval),
-    /// Give policies to the running daemon: all of them, or none if one has a fault
-    #[command(after_help = "Examples:\n  palisade policy apply web.yaml\n  \
-                            palisade policy apply --dry-run *.yaml")]
-    Apply(PolicyApply),
-    /// Remove a policy from the running daemon
-    #[command(after_help = "Examples:\n  palisade policy delete web -n default")]
-    Delete(PolicyName),
-    /// List the policies in force, or print one
-    #[command(
-        after_help = "Examples:\n  palisade policy get\n  palisade policy get web -n default"
-    )]
-    Get(PolicyGet),
-}
-
-#[derive(Debug, Args)]
-pub struct PolicyCheck {
-    /// YAML or JSON files, `-` for standard input
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub read: Read,
-}
-
-#[derive(Debug, Args)]
-pub struct PolicyEval {
-    /// Namespaces, pods and nodes, in the shape of a cluster file
-    #[arg(long, value_name = "FILE")]
-    pub cluster: PathBuf,
-    /// Whose meaning of the documents: kubernetes, calico, cilium
-    #[arg(long, value_name = "DIALECT", default_value_t)]
-    pub dialect: Dialect,
-}
-
-#[derive(Debug, Args)]
-pub struct PolicyApply {
-    /// YAML or JSON files, `-` for standard input
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
-    pub read: Read,
-}
-
-#[derive(Debug, Args)]
-pub struct PolicyName {
-    /// Name of the policy
-    pub name: String,
-    /// Its namespace
-    #[arg(short, long, default_value = "default")]
-    pub namespace: String,
-}
-
-#[derive(Debug, Args)]
-pub struct PolicyGet {
-    /// Name of one policy, to print it whole [default: list all]
-    pub name: Option<String>,
-    /// Its namespace [default: all namespaces in a list, `default` for one policy]
-    #[arg(short, long)]
-    pub namespace: Option<String>,
     #[command(flatten)]
     pub read: Read,
 }

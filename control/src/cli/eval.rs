@@ -2,35 +2,22 @@
 //!
 //! Every line in is answered by one line out, flushed, so that a program can hold a conversation.
 
-use std::{
-    fs,
-    io::{self, BufRead, Read},
-};
+use std::io::{self, BufRead, Read};
 
-use palisade_config::policy::{Limits, eval::Evaluator, parse_cluster};
+use palisade_config::policy::eval::Evaluator;
 
 use super::{
     arguments::PolicyEval,
     exit::{Exit, Failure},
     output::Output,
+    policy,
 };
 
 /// Longest line that is read.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) fn eval(arguments: &PolicyEval, out: &mut Output) -> Result<Exit, Failure> {
-    let path = &arguments.cluster;
-    let text = fs::read_to_string(path);
-    let text = text.map_err(|source| Failure::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let cluster = parse_cluster(&text, &Limits::default()).map_err(|faults| {
-        let lines = faults
-            .iter()
-            .map(|fault| format!("{}:{fault}", path.display()));
-        Failure::Reported(lines.collect::<Vec<_>>().join("\n"))
-    })?;
+    let cluster = policy::cluster(&arguments.cluster)?;
     let evaluator = Evaluator {
         cluster,
         dialect: arguments.dialect,

@@ -1,6 +1,6 @@
 //! The command line: one module a noun, all of them clients of the daemon's API, except those
-//! that must work without a daemon (`run`, `policy check`, `policy eval`, `doctor`, `token`,
-//! `unload`).
+//! that must work without a daemon (`run`, `policy check`, `eval`, `diff` and `draw`, `policy
+//! explain` with files, `doctor`, `token`, `unload`).
 
 pub mod arguments;
 mod bans;

@@ -1,22 +1,30 @@
 //! `palisade policy`: documents checked here, or handed to the daemon.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+mod documents;
+mod tools;
+
+use std::path::{Path, PathBuf};
 
 use hyper::Method;
-use palisade_config::policy::{Document, Enforced, Limits, parse_bytes, unsupported};
+use palisade_config::policy::{Dialect, Enforced, unsupported};
 use serde::Serialize;
 
+pub(super) use self::documents::cluster;
+use self::{
+    documents::{Documents, FileFault, FileWarning, name_of, read},
+    tools::Asked,
+};
 use super::{
-    arguments::{Global, PolicyApply, PolicyCheck, PolicyCommand, PolicyGet, PolicyName},
+    arguments::{
+        Explain, Global, PolicyApply, PolicyCheck, PolicyCommand, PolicyExplain, PolicyGet,
+        PolicyName,
+    },
     client,
     client::{Client, ClientError, encoded, with_query},
     eval,
     exit::{Exit, Failure},
-    output::{Align, Ink, Output, Table, printable},
+    explain,
+    output::{Align, Ink, Output, Table},
 };
 use crate::{
     api::{PolicyList, problem::Problem},
@@ -31,62 +39,52 @@ pub(super) async fn policy(
     match command {
         PolicyCommand::Check(arguments) => check(&arguments, out),
         PolicyCommand::Eval(arguments) => eval::eval(&arguments, out),
+        PolicyCommand::Explain(arguments) => explain(global, &arguments, out).await,
+        PolicyCommand::Diff(arguments) => {
+            let cluster = arguments.cluster.as_deref();
+            let (documents, _) = sources(global, cluster, &arguments.files).await?;
+            tools::diff(&documents, &arguments, out)
+        }
+        PolicyCommand::Draw(arguments) => {
+            let cluster = arguments.cluster.as_deref();
+            let (documents, dialect) = sources(global, cluster, &arguments.files).await?;
+            let dialect = arguments.dialect.unwrap_or(dialect);
+            tools::draw(&documents, dialect, out)
+        }
         PolicyCommand::Apply(arguments) => apply(&super::client(global)?, &arguments, out).await,
         PolicyCommand::Delete(name) => delete(&super::client(global)?, &name, out).await,
         PolicyCommand::Get(arguments) => get(&super::client(global)?, &arguments, out).await,
     }
 }
 
-/// A fault and the file it is in.
-#[derive(Debug, Serialize)]
-struct FileFault {
-    file: String,
-    document: usize,
-    line: usize,
-    column: usize,
-    field: String,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
 fn check(arguments: &PolicyCheck, out: &mut Output) -> Result<Exit, Failure> {
-    let mut faults = Vec::new();
-    let mut documents = 0;
-    for path in &arguments.files {
-        let bytes = read(path)?;
-        let found = match parse_bytes(&bytes, &Limits::default()) {
-            Ok(parsed) => {
-                documents += parsed.len();
-                let policies = parsed.iter().filter_map(|document| match document {
-                    Document::NetworkPolicy(policy) => Some(policy),
-                    _ => None,
-                });
-                policies
-                    .flat_map(|policy| unsupported(policy, Enforced::INGRESS_ONLY))
-                    .collect()
-            }
-            Err(found) => found,
-        };
-        faults.extend(found.into_iter().map(|fault| FileFault {
-            file: name_of(path),
-            document: fault.document,
-            line: fault.line,
-            column: fault.column,
-            field: fault.field,
-            message: fault.message,
-            hint: fault.hint,
-        }));
-    }
+    let unfit = |policy: &_| unsupported(policy, Enforced::INGRESS_ONLY);
+    let documents = Documents::read(arguments.cluster.as_deref(), &arguments.files, unfit)?;
+    let warnings = documents.warnings();
+    let faults = &documents.faults;
     if arguments.read.json {
-        out.json(&serde_json::json!({ "documents": documents, "faults": faults }))?;
+        out.json(&serde_json::json!({
+            "documents": documents.count,
+            "faults": faults,
+            "warnings": warnings,
+        }))?;
     } else {
-        for fault in &faults {
-            out.line(&place(&fault.file, fault))?;
+        for fault in faults {
+            out.line(&fault.line())?;
+        }
+        for warning in &warnings {
+            out.line(&warning.line())?;
         }
         if faults.is_empty() {
-            let files = arguments.files.len();
-            out.line(&format!("{documents} documents in {files} files, no fault"))?;
+            let (count, files) = (documents.count, arguments.files.len());
+            let warned = match warnings.len() {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                count => format!(", {count} warnings"),
+            };
+            out.line(&format!(
+                "{count} documents in {files} files, no fault{warned}"
+            ))?;
         }
     }
     Ok(if faults.is_empty() {
@@ -96,39 +94,50 @@ fn check(arguments: &PolicyCheck, out: &mut Output) -> Result<Exit, Failure> {
     })
 }
 
-/// `file:line:column: field: message; hint`
-fn place(file: &str, fault: &FileFault) -> String {
-    let mut line = format!("{file}:{}:{}: ", fault.line, fault.column);
-    if !fault.field.is_empty() {
-        line += &format!("{}: ", fault.field);
+async fn explain(
+    global: &Global,
+    arguments: &PolicyExplain,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
+    let (asked, files) = Asked::split(&arguments.what);
+    if let (Some(asked), None, []) = (&asked, &arguments.cluster, files.as_slice()) {
+        return explain_in_force(global, arguments, asked, out).await;
     }
-    line += &fault.message;
-    if let Some(hint) = &fault.hint {
-        line += &format!("; {hint}");
-    }
-    printable(&line)
+    let (documents, dialect) = sources(global, arguments.cluster.as_deref(), &files).await?;
+    let dialect = arguments.dialect.unwrap_or(dialect);
+    tools::explain(&documents, arguments, dialect, asked.as_ref(), out)
 }
 
-fn name_of(path: &Path) -> String {
-    if path == Path::new("-") {
-        "<stdin>".to_owned()
-    } else {
-        path.display().to_string()
+/// The documents of files, or those of the daemon when no file is named, and how they are read
+/// unless somebody says otherwise.
+async fn sources(
+    global: &Global,
+    cluster: Option<&Path>,
+    files: &[PathBuf],
+) -> Result<(Documents, Dialect), Failure> {
+    if cluster.is_some() || !files.is_empty() {
+        return Ok((Documents::sound(cluster, files)?, Dialect::default()));
     }
+    Documents::of_daemon(&super::client(global)?).await
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let done = if path == Path::new("-") {
-        io::stdin().read_to_end(&mut bytes).map(|_| ())
-    } else {
-        fs::read(path).map(|read| bytes = read)
+/// One connection between addresses: the daemon knows more tables than the policies'.
+async fn explain_in_force(
+    global: &Global,
+    arguments: &PolicyExplain,
+    asked: &Asked,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
+    let no_address = |text: &str| {
+        let help = "the daemon is asked about addresses; pods by name need files";
+        Failure::Usage(format!("'{text}': {help}"))
     };
-    done.map_err(|source| Failure::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(bytes)
+    let explain = Explain {
+        from: asked.from.parse().map_err(|_| no_address(&asked.from))?,
+        to: asked.target().parse().map_err(|_| no_address(&asked.to))?,
+        read: arguments.read,
+    };
+    explain::explain(&super::client(global)?, &explain, out).await
 }
 
 /// Several files as one text, with what is needed to find a line's file again.
@@ -167,28 +176,45 @@ impl Bundle {
         })
     }
 
+    /// The classic traps, as `policy check` tells them. The inventory is what
+    /// the files say of it; the daemon may know of more.
+    fn warnings(&self) -> Vec<FileWarning> {
+        let mut warnings = Documents::of_text(&self.text).warnings();
+        for warning in &mut warnings {
+            let (file, line) = self.locate(warning.line as u64);
+            warning.file = file.to_owned();
+            warning.line = usize::try_from(line).unwrap_or(usize::MAX);
+        }
+        warnings
+    }
+
     /// The daemon's faults with the names of our files.
     fn report(&self, problem: &Problem) -> String {
         let mut report = String::new();
         for item in &problem.errors {
             let (file, line) = self.locate(item.line.unwrap_or(0));
-            let place = place(
-                file,
-                &FileFault {
-                    file: file.to_owned(),
-                    document: 0,
-                    line: usize::try_from(line).unwrap_or(usize::MAX),
-                    column: usize::try_from(item.column.unwrap_or(0)).unwrap_or(usize::MAX),
-                    field: item.field.clone().unwrap_or_default(),
-                    message: item.message.clone(),
-                    hint: item.hint.clone(),
-                },
-            );
-            report.push_str(&place);
+            let fault = FileFault {
+                file: file.to_owned(),
+                document: 0,
+                line: usize::try_from(line).unwrap_or(usize::MAX),
+                column: usize::try_from(item.column.unwrap_or(0)).unwrap_or(usize::MAX),
+                field: item.field.clone().unwrap_or_default(),
+                message: item.message.clone(),
+                hint: item.hint.clone(),
+            };
+            report.push_str(&fault.line());
             report.push('\n');
         }
         report + "nothing was applied"
     }
+}
+
+/// What the daemon did, and what we noticed.
+#[derive(Serialize)]
+struct WithWarnings<'a> {
+    #[serde(flatten)]
+    applied: &'a Applied,
+    warnings: Vec<FileWarning>,
 }
 
 async fn apply(
@@ -210,9 +236,16 @@ async fn apply(
         Err(error) => return Err(error.into()),
     };
     let applied: Applied = serde_json::from_slice(&answer).map_err(anyhow::Error::from)?;
+    let warnings = bundle.warnings();
     if arguments.read.json {
-        out.json(&applied)?;
+        out.json(&WithWarnings {
+            applied: &applied,
+            warnings,
+        })?;
         return Ok(Exit::Done);
+    }
+    for warning in warnings {
+        out.line(&warning.line())?;
     }
     let suffix = if arguments.dry_run { " (dry run)" } else { "" };
     let groups = [

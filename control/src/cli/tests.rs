@@ -161,6 +161,66 @@ async fn commands_print_and_exit_as_scripts_expect() {
     daemon.stop().await;
 }
 
+/// Valid, with a trap, and meaning different things in different dialects.
+const TRAP: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: trap}
+spec:
+  podSelector: {matchLabels: {app: b}}
+  ingress:
+  - from: [{ipBlock: {cidr: 0.0.0.0/0}}]
+---
+{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {}, status: {podIP: 10.0.0.1}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: b, labels: {app: b}}, spec: {}, status: {podIP: 10.0.0.2}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_files_are_checked_explained_compared_and_drawn() {
+    let daemon = Daemon::start().await;
+    let policy = daemon.file("web.yaml", POLICY);
+    let trap = daemon.file("trap.yaml", TRAP);
+    let alone = TRAP.split("---").next().unwrap();
+    let alone = daemon.file("alone.yaml", alone);
+    let bad_policy = daemon.file("bad.yaml", &POLICY.replace("podSelector", "podSelecter"));
+    #[rustfmt::skip]
+    let steps: Vec<(Vec<&str>, Exit, &str)> = vec![
+        (vec!["policy", "check", &trap],                            Exit::Done,     "trap.yaml:7:22: warning: default/trap: spec.ingress[0].from[0].ipBlock.cidr: "),
+        (vec!["policy", "check", &trap],                            Exit::Done,     "no fault, 1 warning"),
+        (vec!["policy", "check", "--json", &trap],                  Exit::Done,     "\"trap\": \"ipv6_shut_out\""),
+        (vec!["policy", "apply", "--dry-run", &policy, &alone],     Exit::Done,     "alone.yaml:7:22: warning: default/trap: "),
+        (vec!["policy", "apply", "--dry-run", "--json", &alone],     Exit::Done,     "\"trap\": \"ipv6_shut_out\""),
+        (vec!["policy", "explain", &trap],                          Exit::Done,     "may be reached by 0.0.0.0/0 on all ports"),
+        (vec!["policy", "explain", &trap],                          Exit::Done,     "trap.yaml:7:22"),
+        (vec!["policy", "explain", "--json", &trap],                Exit::Done,     "\"groups\""),
+        (vec!["policy", "explain", "default/a", "default/b:80", &trap], Exit::Done, "default/a -> default/b:80/tcp: ALLOWED"),
+        (vec!["policy", "explain", "default/a", "default/b:80", &trap, "--dialect", "cilium"], Exit::Done, "DENIED"),
+        (vec!["policy", "explain", "default/x", "default/b:80", &trap], Exit::Usage, "default/x"),
+        (vec!["policy", "explain", "192.0.2.9", "203.0.113.1:443"], Exit::Done,     "PASS (no_policy)"),
+        (vec!["policy", "explain", "default/a", "203.0.113.1:443"], Exit::Usage,    "default/a"),
+        (vec!["policy", "explain", &bad_policy],                    Exit::Failed,   "bad.yaml:4:"),
+        (vec!["policy", "diff", &trap],                             Exit::Done,     "kubernetes allows it, cilium denies it"),
+        (vec!["policy", "diff", "--exit-code", &trap],              Exit::Failed,   "1 difference between"),
+        (vec!["policy", "diff", "--json", &trap],                   Exit::Done,     "\"allowed_under\": \"kubernetes\""),
+        (vec!["policy", "diff", "--exit-code", "--dialect", "calico", "--dialect", "kubernetes", &trap], Exit::Done, "agree on every connection"),
+        (vec!["policy", "diff", "--dialect", "calico", &trap],      Exit::Usage,    "--dialect"),
+        (vec!["policy", "draw", &trap],                             Exit::Done,     "</svg>"),
+        (vec!["policy", "explain"],                                 Exit::Done,     "No policy selects a pod of the inventory"),
+        (vec!["policy", "apply", &alone],                           Exit::Done,     "default/trap created"),
+        (vec!["policy", "explain"],                                 Exit::Done,     "Without effect, it selects no pod: default/trap"),
+        (vec!["policy", "diff"],                                    Exit::Done,     "agree on every connection"),
+        (vec!["policy", "draw"],                                    Exit::Done,     "1 policy, read as kubernetes does"),
+        (vec!["policy", "draw", &bad_policy],                       Exit::Failed,   "bad.yaml:4:"),
+    ];
+    for (line, exit, says) in steps {
+        let (got, text) = daemon.run(&line).await;
+        assert_eq!(got, exit, "{line:?}: {text}");
+        assert!(text.contains(says), "{line:?}: {text}");
+    }
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_can_be_imported_again() {
     let daemon = Daemon::start().await;

@@ -171,6 +171,11 @@ impl Core {
         self.0.policies.list()
     }
 
+    /// Everything that policies are judged by: inventory, policies and dialect.
+    pub fn in_force(&self) -> Arc<crate::policies::Published> {
+        self.0.policies.published()
+    }
+
     /// Looks at the policy directory now.
     pub async fn reload_policies(&self) -> Result<(), Refusal> {
         self.0.policies.reload().await

@@ -84,6 +84,11 @@ impl<T: Number> Intervals<T> {
         self.starts.len()
     }
 
+    /// The first address of each interval.
+    pub(super) fn starts(&self) -> &[T] {
+        &self.starts
+    }
+
     pub(super) fn find(&self, address: T) -> SetId {
         let after = self.starts.partition_point(|start| *start <= address);
         let set = after.checked_sub(1).and_then(|index| self.sets.get(index));

@@ -29,7 +29,7 @@ pub(super) struct PortRanges {
     ranges: [Vec<(u16, u16)>; 3],
 }
 
-fn slot(protocol: Protocol) -> usize {
+pub(super) fn slot(protocol: Protocol) -> usize {
     match protocol {
         Protocol::Tcp => 0,
         Protocol::Udp => 1,
@@ -201,6 +201,21 @@ impl Ports {
         Self::Bitmap(bits)
     }
 
+    /// Sorted, neither overlapping nor touching.
+    fn ranges(&self) -> Vec<(u16, u16)> {
+        if let Self::Ranges(ranges) = self {
+            return ranges.to_vec();
+        }
+        let mut ranges: Vec<(u16, u16)> = Vec::new();
+        for port in (0..=u16::MAX).filter(|port| self.contains(*port)) {
+            match ranges.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
+                _ => ranges.push((port, port)),
+            }
+        }
+        ranges
+    }
+
     fn contains(&self, port: u16) -> bool {
         match self {
             Self::Ranges(ranges) => ranges
@@ -219,6 +234,16 @@ impl PortSet {
             everything: set.everything,
             ports: set.ranges.map(Ports::new),
         }
+    }
+
+    /// Whether it is every port and every protocol.
+    pub(super) fn is_everything(&self) -> bool {
+        self.everything
+    }
+
+    /// Ports of TCP, UDP and SCTP, in this order.
+    pub(super) fn ranges(&self) -> [Vec<(u16, u16)>; 3] {
+        [0, 1, 2].map(|slot| self.ports.get(slot).map(Ports::ranges).unwrap_or_default())
     }
 
     pub(super) fn contains(&self, traffic: Traffic) -> bool {

@@ -39,6 +39,49 @@ pub enum FlowPacket {
     Unsolicited,
 }
 
+/// The connection that a question comes down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub traffic: Traffic,
+}
+
+impl Flow {
+    /// A new connection.
+    pub fn new(from: &str, to: &str, protocol: &str, port: Option<u16>) -> Self {
+        Self {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            protocol: protocol.to_owned(),
+            port,
+            sport: None,
+            family: None,
+            packet: None,
+        }
+    }
+
+    /// Finds the addresses, and who opens the connection.
+    pub fn connection(&self, inventory: &Inventory) -> Result<Connection, FlowError> {
+        let family = family(self)?;
+        let from = address(inventory, "from", &self.from, family)?;
+        let to = address(inventory, "to", &self.to, family)?;
+        let traffic = |port| traffic(&self.protocol, port, family);
+        Ok(match self.packet.unwrap_or_default() {
+            FlowPacket::New | FlowPacket::Reply => Connection {
+                source: from,
+                destination: to,
+                traffic: traffic(self.port)?,
+            },
+            FlowPacket::Unsolicited => Connection {
+                source: to,
+                destination: from,
+                traffic: traffic(Some(self.sport.unwrap_or(EPHEMERAL_PORT)))?,
+            },
+        })
+    }
+}
+
 /// Why a flow cannot be judged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -94,18 +137,11 @@ const EPHEMERAL_PORT: u16 = 40_000;
 /// A reply passes exactly when the connection it answers was allowed. An
 /// unsolicited packet is a new connection the other way round.
 pub fn judge(flow: &Flow, inventory: &Inventory, judge: &impl Judge) -> Result<bool, FlowError> {
-    let family = family(flow)?;
-    let from = address(inventory, "from", &flow.from, family)?;
-    let to = address(inventory, "to", &flow.to, family)?;
-    let traffic = |port| traffic(&flow.protocol, port, family);
-    let (source, destination, traffic) = match flow.packet.unwrap_or_default() {
-        FlowPacket::New | FlowPacket::Reply => (from, to, traffic(flow.port)?),
-        FlowPacket::Unsolicited => (
-            to,
-            from,
-            traffic(Some(flow.sport.unwrap_or(EPHEMERAL_PORT)))?,
-        ),
-    };
+    let Connection {
+        source,
+        destination,
+        traffic,
+    } = flow.connection(inventory)?;
     let out = judge.decide(Direction::Egress, source, destination, traffic);
     let into = judge.decide(Direction::Ingress, destination, source, traffic);
     Ok(out != PolicyVerdict::Denied && into != PolicyVerdict::Denied)

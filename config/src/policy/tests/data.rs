@@ -7,14 +7,14 @@ use std::{
 
 use super::super::{Limits, yaml};
 
-pub(super) fn directory(name: &str) -> PathBuf {
+pub(in crate::policy) fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/netpol")
         .join(name)
 }
 
 /// The YAML files of a directory in the order of their names.
-pub(super) fn files(name: &str) -> Vec<PathBuf> {
+pub(in crate::policy) fn files(name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(name)).unwrap();
     let mut files: Vec<_> = entries
         .map(|entry| entry.unwrap().path())
@@ -27,31 +27,31 @@ pub(super) fn files(name: &str) -> Vec<PathBuf> {
     files
 }
 
-pub(super) fn name(path: &Path) -> String {
+pub(in crate::policy) fn name(path: &Path) -> String {
     path.file_stem().unwrap().to_string_lossy().into_owned()
 }
 
-pub(super) fn load(path: &Path) -> yaml::Node {
+pub(in crate::policy) fn load(path: &Path) -> yaml::Node {
     let text = fs::read_to_string(path).unwrap();
     let roots = yaml::load(&text, &Limits::default()).unwrap();
     roots.into_iter().next().unwrap()
 }
 
-pub(super) fn list(node: Option<&yaml::Node>) -> &[yaml::Node] {
+pub(in crate::policy) fn list(node: Option<&yaml::Node>) -> &[yaml::Node] {
     match node.map(|node| &*node.value) {
         Some(yaml::Value::List(items)) => items,
         _ => &[],
     }
 }
 
-pub(super) fn map(node: Option<&yaml::Node>) -> &[(yaml::Node, yaml::Node)] {
+pub(in crate::policy) fn map(node: Option<&yaml::Node>) -> &[(yaml::Node, yaml::Node)] {
     match node.map(|node| &*node.value) {
         Some(yaml::Value::Map(entries)) => entries,
         _ => &[],
     }
 }
 
-pub(super) fn integer(node: Option<&yaml::Node>) -> Option<usize> {
+pub(in crate::policy) fn integer(node: Option<&yaml::Node>) -> Option<usize> {
     match node?.scalar()? {
         yaml::Scalar::Integer(value, _) => usize::try_from(*value).ok(),
         _ => None,

@@ -10,7 +10,9 @@ use proptest::{
 };
 
 use super::{
-    super::{Dialect, Direction, Document, Limits, compile, oracle, parse_documents},
+    super::{
+        Dialect, Direction, Document, Inventory, Limits, compile, list, oracle, parse_documents,
+    },
     random,
 };
 
@@ -61,6 +63,26 @@ proptest! {
             };
             prop_assert!(read.says_the_same(policy), "{} became {:?}", text, read);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { failure_persistence: None, ..sets(300) })]
+
+    #[test]
+    fn a_cluster_survives_its_list(
+        inventory in random::inventory(),
+        policies in random::policies(),
+    ) {
+        let text = list(&inventory, &policies).to_string();
+        let documents = parse_documents(&text, &Limits::default());
+        let documents = documents.map_err(|faults| TestCaseError::fail(format!("{faults:?}: {text}")))?;
+        let read: Inventory = documents.iter().collect();
+        prop_assert!(read.pods().eq(inventory.pods()), "{}", text);
+        prop_assert!(read.nodes().eq(inventory.nodes()), "{}", text);
+        prop_assert!(read.namespaces().eq(inventory.namespaces()), "{}", text);
+        prop_assert_eq!(documents.len(), inventory.namespaces().count()
+            + inventory.nodes().len() + inventory.pods().len() + policies.len());
     }
 }
 

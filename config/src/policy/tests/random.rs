@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Thirty-two addresses; pods, nodes and strangers share them.
-pub(super) fn address(number: u8) -> IpAddr {
+pub(in crate::policy) fn address(number: u8) -> IpAddr {
     if number.is_multiple_of(2) {
         IpAddr::from([10, 0, number / 16, number])
     } else {
@@ -31,12 +31,12 @@ pub(super) fn address(number: u8) -> IpAddr {
     }
 }
 
-pub(super) fn any_address() -> impl Strategy<Value = IpAddr> {
+pub(in crate::policy) fn any_address() -> impl Strategy<Value = IpAddr> {
     (0_u8..32).prop_map(address)
 }
 
 /// Every port that policies name, its neighbours, and the ends.
-pub(super) fn any_traffic() -> impl Strategy<Value = Traffic> {
+pub(in crate::policy) fn any_traffic() -> impl Strategy<Value = Traffic> {
     let port = select(vec![
         1_u16, 52, 53, 79, 80, 81, 89, 90, 91, 443, 8080, 65_535,
     ]);
@@ -164,7 +164,7 @@ fn policy() -> impl Strategy<Value = NetworkPolicy> {
     )
 }
 
-pub(super) fn policies() -> impl Strategy<Value = PolicySet> {
+pub(in crate::policy) fn policies() -> impl Strategy<Value = PolicySet> {
     vec(policy(), 0..8).prop_map(|policies| policies.into_iter().collect())
 }
 
@@ -193,7 +193,7 @@ fn pod() -> impl Strategy<Value = Pod> {
 
 /// Pods with one or two addresses of their own, nodes with what is left; the
 /// first pod may live on a node's address, as an endpoint on the node does.
-pub(super) fn inventory() -> impl Strategy<Value = Inventory> {
+pub(in crate::policy) fn inventory() -> impl Strategy<Value = Inventory> {
     let numbers = Just((0_u8..32).collect::<Vec<_>>()).prop_shuffle();
     let namespaces = vec(labels(), 2);
     (

@@ -20,6 +20,7 @@ async fn roles_open_what_they_should_and_no_more() {
     let cases = [
         (get.clone(),    "/v1/bans",                  Some(Role::Read)),
         (get.clone(),    "/v1/status",                Some(Role::Read)),
+        (get.clone(),    "/v1/documents",             Some(Role::Read)),
         (get.clone(),    "/v1/policies",              Some(Role::Read)),
         (get.clone(),    "/v1/explain",               Some(Role::Read)),
         (get.clone(),    "/metrics",                  Some(Role::Read)),
