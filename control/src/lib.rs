@@ -21,6 +21,7 @@ pub mod enforce;
 mod explain;
 pub mod histogram;
 pub mod metrics;
+pub mod objects;
 pub mod policies;
 pub mod reconcile;
 pub mod store;

@@ -196,6 +196,13 @@ pub struct Selector {
     pub expressions: Vec<Expression>,
 }
 
+impl Selector {
+    /// Whether it selects something with these labels.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        super::oracle::selects(self, labels)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Expression {
     pub key: String,

@@ -13,6 +13,7 @@ mod explain;
 mod figures;
 mod import;
 mod notice;
+mod objects;
 mod policy;
 mod refusal;
 mod status;

@@ -13,10 +13,12 @@ mod book;
 mod changes;
 mod directory;
 mod document;
+mod objects;
 mod publish;
 #[cfg(test)]
 mod tests;
 mod view;
+mod write;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +35,6 @@ use palisade_config::{
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-pub use self::publish::{Adoption, NoWorkers, Published, Publisher, Staged};
 use self::{
     book::{Assembled, Book, Clash, File, Found, cut_out},
     changes::{changes, key},
@@ -41,9 +42,14 @@ use self::{
     document::{is_same, only_policies, stored_policy},
     view::{View, view},
 };
+pub use self::{
+    publish::{Adoption, NoWorkers, Published, Publisher, Staged},
+    write::{Edit, WriteError},
+};
 use crate::{
     bans::{Bans, Surroundings},
     core::{Applied, PolicyFileStatus, PolicyRefusal, PolicySource, Refusal, StoredPolicy, What},
+    objects::{Objects, Plan},
     store::{PolicyChange, StoredPolicies},
 };
 
@@ -58,6 +64,8 @@ pub struct Policies {
     book: Mutex<Book>,
     /// What the book says, for readers that do not wait.
     view: ArcSwap<View>,
+    /// What the Kubernetes API shows.
+    objects: Objects,
 }
 
 impl Policies {
@@ -76,6 +84,7 @@ impl Policies {
             files: BTreeMap::new(),
             api: BTreeMap::new(),
         };
+        let objects = Objects::new(stored.revision, stored.objects);
         for (key, record) in stored.policies {
             match stored_policy(&key, &record) {
                 Some((name, applied)) => {
@@ -103,11 +112,16 @@ impl Policies {
             publisher,
             book: Mutex::new(book),
             view: ArcSwap::default(),
+            objects,
         }
     }
 
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     pub fn published(&self) -> Arc<Published> {
@@ -132,7 +146,11 @@ impl Policies {
         let mut book = self.book.lock().await;
         let next = book.with_files(&self.find_files(&book).await?);
         let (next, assembled) = self.compile(&book, next)?;
-        let generation = self.store(changes(&book, &next)).await?;
+        let plan = self.first_plan(&next, &assembled.inventory);
+        let mut changes = changes(&book, &next);
+        changes.extend(plan.stored());
+        let generation = self.store(changes).await?;
+        self.objects.commit(plan);
         *book = next;
         self.show(&book);
         Ok(self.publisher.stage(assembled, generation))
@@ -154,7 +172,10 @@ impl Policies {
             let assembled;
             (next, assembled) = self.compile(&book, next)?;
             if !changes(&book, &next).is_empty() {
-                self.put_in_force(&book, &next, assembled).await?;
+                let before = self.publisher.published();
+                let inventories = (&before.inventory, &assembled.inventory);
+                let plan = self.plan(&book, &next, Some(inventories));
+                self.put_in_force(&book, &next, assembled, plan).await?;
             }
         }
         *book = next;
@@ -229,7 +250,8 @@ impl Policies {
         }
         let assembled = next.assemble().map_err(|clash| conflict(&clash))?;
         if !dry_run && !changes(&book, &next).is_empty() {
-            self.put_in_force(&book, &next, assembled).await?;
+            let plan = self.plan(&book, &next, None);
+            self.put_in_force(&book, &next, assembled, plan).await?;
             *book = next;
             self.show(&book);
         }
@@ -256,7 +278,8 @@ impl Policies {
             .into());
         }
         let assembled = next.assemble().map_err(|clash| conflict(&clash))?;
-        self.put_in_force(&book, &next, assembled).await?;
+        let plan = self.plan(&book, &next, None);
+        self.put_in_force(&book, &next, assembled, plan).await?;
         *book = next;
         self.show(&book);
         Ok(())
@@ -269,19 +292,27 @@ impl Policies {
         self.publisher.reconcile(&*self.surroundings.enforcer)
     }
 
-    /// Durable first, then in force. What the kernel refuses is taken back from the store too.
+    /// Durable first, then in force, then in sight. What the kernel refuses is taken back from the
+    /// store too.
     async fn put_in_force(
         &self,
         before: &Book,
         after: &Book,
         assembled: Assembled,
+        plan: Plan,
     ) -> Result<(), Refusal> {
-        let generation = self.store(changes(before, after)).await?;
+        let mut forth = changes(before, after);
+        forth.extend(plan.stored());
+        let generation = self.store(forth).await?;
         let published = self
             .publish(self.publisher.stage(assembled, generation))
             .await;
-        if published.is_err() {
-            let back = self.bans.store_policies(changes(after, before)).await;
+        if published.is_ok() {
+            self.objects.commit(plan);
+        } else {
+            let mut back = changes(after, before);
+            back.extend(plan.taken_back());
+            let back = self.bans.store_policies(back).await;
             if let Err(error) = back {
                 warn!(%error, "refused policies stay in the state file until the next change");
             }

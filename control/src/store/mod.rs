@@ -32,10 +32,14 @@ const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");
 const POLICIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("policies");
 /// The last good text of each file in the policy directory.
 const POLICY_FILES: TableDefinition<'_, &str, &str> = TableDefinition::new("policy_files");
+/// `namespace/name` of every policy, whatever its source, and its metadata as JSON.
+const POLICY_OBJECTS: TableDefinition<'_, &str, &str> = TableDefinition::new("policy_objects");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 const META_SCHEMA: &str = "schema";
 const META_GENERATION: &str = "generation";
+/// The counter of changes of objects.
+const META_REVISION: &str = "revision";
 
 /// Name of the file under the state directory.
 pub const FILE_NAME: &str = "palisade.redb";
@@ -83,6 +87,9 @@ pub enum PolicyChange {
     File { name: String, text: String },
     FileGone { name: String },
     Generation(u32),
+    Object { key: String, meta: String },
+    ObjectGone { key: String },
+    Revision(u64),
 }
 
 /// What is stored of policies.
@@ -91,6 +98,9 @@ pub struct StoredPolicies {
     pub policies: Vec<(String, PolicyRecord)>,
     pub files: Vec<(String, String)>,
     pub generation: u32,
+    /// Metadata of policies as JSON, by `namespace/name`.
+    pub objects: Vec<(String, String)>,
+    pub revision: u64,
 }
 
 /// The open file.
@@ -248,9 +258,11 @@ impl Store {
 
     pub fn load_policies(&self) -> Result<StoredPolicies, StoreError> {
         let generation = self.meta(META_GENERATION)?.unwrap_or(0);
+        let revision = self.meta(META_REVISION)?.unwrap_or(0);
         self.read(|transaction| {
             let mut stored = StoredPolicies {
                 generation: u32::try_from(generation).unwrap_or(0),
+                revision,
                 ..StoredPolicies::default()
             };
             for entry in transaction.open_table(POLICIES)?.iter()? {
@@ -266,6 +278,18 @@ impl Store {
                     .files
                     .push((name.value().to_owned(), text.value().to_owned()));
             }
+            match transaction.open_table(POLICY_OBJECTS) {
+                Ok(table) => {
+                    for entry in table.iter()? {
+                        let (key, meta) = entry?;
+                        let object = (key.value().to_owned(), meta.value().to_owned());
+                        stored.objects.push(object);
+                    }
+                }
+                // Nothing has been written to it yet.
+                Err(redb::TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
             Ok(stored)
         })
     }
@@ -275,6 +299,7 @@ impl Store {
         self.write(|transaction| {
             let mut policies = transaction.open_table(POLICIES)?;
             let mut files = transaction.open_table(POLICY_FILES)?;
+            let mut objects = transaction.open_table(POLICY_OBJECTS)?;
             let mut meta = transaction.open_table(META)?;
             for change in changes {
                 match change {
@@ -292,6 +317,15 @@ impl Store {
                     }
                     PolicyChange::Generation(generation) => {
                         meta.insert(META_GENERATION, u64::from(*generation))?;
+                    }
+                    PolicyChange::Object { key, meta } => {
+                        objects.insert(key.as_str(), meta.as_str())?;
+                    }
+                    PolicyChange::ObjectGone { key } => {
+                        objects.remove(key.as_str())?;
+                    }
+                    PolicyChange::Revision(revision) => {
+                        meta.insert(META_REVISION, *revision)?;
                     }
                 }
             }
