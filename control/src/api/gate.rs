@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{
     App, CALLER_HEADER,
     auth::Role,
-    needed_role,
+    kube, needed_role,
     problem::{Kind, Problem},
 };
 
@@ -51,7 +51,7 @@ pub(crate) async fn gate(
         Err(problem) => return problem.into_response(),
     };
     request.extensions_mut().insert(caller);
-    if STREAMS.contains(&request.uri().path()) {
+    if STREAMS.contains(&request.uri().path()) || kube::is_watch(request.uri()) {
         return next.run(request).await;
     }
     match tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await {

@@ -15,6 +15,7 @@ mod events;
 mod explain;
 mod gate;
 mod import;
+mod kube;
 mod listen;
 mod openapi;
 mod policies;
@@ -30,13 +31,12 @@ use std::{path::Path, sync::Arc};
 use axum::{
     Router,
     http::Method,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{MethodRouter, get, post, put},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::listen::group_id;
 use self::{
     auth::{Failures, Role, Tokens},
     problem::{Kind, Problem},
@@ -49,6 +49,7 @@ pub use self::{
     status::{PacketCount, StatusAnswer},
     tls::TlsError,
 };
+pub(crate) use self::{listen::group_id, tls::certificate_file};
 use crate::{clock::Stopwatch, core::Core};
 
 /// On the unix socket: the address from which the person at the terminal came, so that nobody
@@ -57,6 +58,9 @@ pub const CALLER_HEADER: &str = "palisade-caller";
 
 /// Most event streams at once.
 const EVENT_STREAMS_MAX: usize = 64;
+
+/// Most watches of the Kubernetes API at once.
+const WATCHES_MAX: usize = 64;
 
 /// Most imports at once: each holds its list in memory.
 const IMPORTS_MAX: usize = 2;
@@ -73,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) running: Stopwatch,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) imports: Arc<Semaphore>,
+    pub(crate) watches: Arc<Semaphore>,
+    pub(crate) drops: kube::Drops,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -87,6 +93,8 @@ impl std::ops::Deref for App {
 impl App {
     fn new(core: Core, tokens: &Path, shutdown: CancellationToken) -> Self {
         Self(Arc::new(Shared {
+            watches: Arc::new(Semaphore::new(WATCHES_MAX)),
+            drops: kube::Drops::count(&core, shutdown.clone()),
             core,
             tokens: Tokens::new(tokens),
             failures: Failures::default(),
@@ -135,6 +143,7 @@ fn needed_role(method: &Method, path: &str) -> Option<Role> {
 pub(crate) fn router(app: App) -> Router {
     let router = routes()
         .into_iter()
+        .chain(kube::routes())
         .fold(Router::new(), |router, (path, method)| {
             router.route(path, method)
         });
@@ -147,5 +156,6 @@ pub(crate) fn router(app: App) -> Router {
             )
         })
         .layer(from_fn_with_state(app.clone(), gate::gate))
+        .layer(from_fn(kube::problems_as_statuses))
         .with_state(app)
 }

@@ -72,6 +72,14 @@ pub(crate) fn acceptor(
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// The file with the certificate that clients are shown, which there may not be yet.
+pub(crate) fn certificate_file(provided: Option<&Certificate>, state_directory: &Path) -> PathBuf {
+    match provided {
+        Some(certificate) => certificate.cert.clone(),
+        None => state_directory.join("tls/certificate.pem"),
+    }
+}
+
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |source| TlsError::Certificate {
         path: path.to_owned(),
@@ -92,7 +100,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 /// The certificate under the state directory, made if there is none.
 fn own_certificate(address: SocketAddr, state_directory: &Path) -> Result<Certificate, TlsError> {
     let directory = state_directory.join("tls");
-    let cert = directory.join("certificate.pem");
+    let cert = certificate_file(None, state_directory);
     let key = directory.join("key.pem");
     if !(cert.exists() && key.exists()) {
         let mut names = vec![

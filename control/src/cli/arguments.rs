@@ -81,6 +81,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Manage the tokens of the TCP API
     Token(Token),
+    /// Make a token and print the kubeconfig with which kubectl uses it
+    Kubeconfig(Kubeconfig),
     /// Take enforcement off: detach programs and remove pinned tables; needs the daemon stopped
     Unload,
     /// Print a completion script for a shell
@@ -278,4 +280,20 @@ pub enum TokenCommand {
         #[arg(long, value_enum)]
         role: crate::api::auth::Role,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  palisade kubeconfig > edge1.kubeconfig\n  \
+                  kubectl --kubeconfig edge1.kubeconfig get networkpolicies -A\n  \
+                  palisade kubeconfig --role read --server https://edge1.example:9475")]
+pub struct Kubeconfig {
+    /// What the token may do: read: all reads; admin: change policies too
+    #[arg(long, value_enum, default_value_t = crate::api::auth::Role::Admin)]
+    pub role: crate::api::auth::Role,
+    /// Name of the token [default: kubectl-ROLE, numbered when it is taken]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// URL of the API as clients reach it [default: from `api.tcp`]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
 }

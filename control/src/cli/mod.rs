@@ -1,6 +1,6 @@
 //! The command line: one module a noun, all of them clients of the daemon's API, except those
 //! that must work without a daemon (`run`, `policy check`, `eval`, `diff` and `draw`, `policy
-//! explain` with files, `doctor`, `token`, `unload`).
+//! explain` with files, `doctor`, `token`, `kubeconfig`, `unload`).
 
 pub mod arguments;
 mod bans;
@@ -12,6 +12,7 @@ mod events;
 pub mod exit;
 mod explain;
 mod import;
+mod kubeconfig;
 mod output;
 mod pages;
 mod policy;
@@ -48,6 +49,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Unload => daemon::unload(&global, &mut out),
         Command::Doctor(doctor) => doctor::doctor(&settings(&global)?, &doctor, &mut out),
         Command::Token(token) => token::token(&global, &token, &mut out),
+        Command::Kubeconfig(arguments) => kubeconfig::kubeconfig(&global, &arguments, &mut out),
         Command::Completions { shell } => pages::completions(shell, &mut out),
         Command::Man { directory } => pages::man(directory.as_deref(), &mut out),
         command => {
@@ -76,6 +78,7 @@ async fn ask(global: &Global, command: Command, out: &mut Output) -> Result<Exit
         | Command::Unload
         | Command::Doctor(_)
         | Command::Token(_)
+        | Command::Kubeconfig(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(Exit::Done),
     }

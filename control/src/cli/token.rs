@@ -30,7 +30,7 @@ pub(super) fn token(global: &Global, token: &Token, out: &mut Output) -> Result<
 }
 
 /// Adds a token to the file and gives its text, which is stored nowhere.
-fn create(path: &Path, name: &str, role: Role) -> Result<String, Failure> {
+pub(super) fn create(path: &Path, name: &str, role: Role) -> Result<String, Failure> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
         let rule = "a name is 1 to 64 letters, digits, `-`, `_` and `.`";

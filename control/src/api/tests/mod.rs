@@ -3,6 +3,7 @@
 mod access;
 mod calls;
 mod contract;
+mod kube;
 mod listen;
 mod malformed;
 
