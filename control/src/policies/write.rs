@@ -153,3 +153,6 @@ fn read_one(
         applied: now,
     })
 }
+
+#[cfg(test)]
+mod tests;

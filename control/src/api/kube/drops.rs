@@ -68,3 +68,45 @@ impl Drops {
             .unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::Drops;
+    use crate::{
+        clock::Timestamp,
+        core::{Notice, PacketNotice, What},
+    };
+
+    fn packet(reason: &str, policies: &[&str]) -> Notice {
+        Notice {
+            time: Timestamp::from_millis(0),
+            what: What::Packet(PacketNotice {
+                interface: "eth0".to_owned(),
+                from: Ipv4Addr::new(198, 51, 100, 1).into(),
+                to: Ipv4Addr::new(192, 0, 2, 10).into(),
+                protocol: 6,
+                source_port: 40_000,
+                port: 443,
+                length: 60,
+                stage: "worker".to_owned(),
+                verdict: "drop".to_owned(),
+                reason: reason.to_owned(),
+                rule: None,
+                policies: policies.iter().map(|it| (*it).to_owned()).collect(),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_drop_counts_for_each_policy_that_selects_its_destination() {
+        let drops = Drops::default();
+        drops.take(&packet("policy_denied", &["default/a", "default/b"]));
+        drops.take(&packet("policy_denied", &["default/a"]));
+        drops.take(&packet("policy_allowed", &["default/a"]));
+        drops.take(&packet("banned", &[]));
+        let counts = ["a", "b", "c"].map(|name| drops.of("default", name));
+        assert_eq!(counts, [2, 1, 0]);
+    }
+}
