@@ -144,4 +144,9 @@ async fn a_policy_is_edited_and_deleted() {
         .rsplit_once("/web-")
         .is_some_and(|(_, it)| it.len() == 5);
     assert!(is_named, "{created}");
+    assert!(
+        rig.kubectl(&["delete", "netpol", "--all"])
+            .contains("deleted")
+    );
+    assert_eq!(rig.kubectl(&["get", "netpol", "-A", "-o", "name"]), "");
 }
