@@ -18,6 +18,7 @@ mod enforce;
 pub mod eval;
 pub mod explain;
 mod fault;
+mod image;
 mod inventory;
 mod manifest;
 mod model;
@@ -35,6 +36,7 @@ pub use self::{
     document::{Document, parse_bytes, parse_cluster, parse_documents},
     enforce::{Enforced, unsupported},
     fault::{Fault, Limits},
+    image::Image,
     inventory::{Inventory, NAMESPACE_NAME_LABEL, NamedPort, Namespace, Node, Pod},
     manifest::list,
     model::{

@@ -11,8 +11,8 @@ fn main() {
 
     bindgen::builder()
         .header(HEADER)
-        .allowlist_type("palisade_(?:reason|counter|lpm4_key|lpm6_key|flow_key|flow_verdict|learned_flow|endpoint|interface|shim|state|event)")
-        .allowlist_var("(?:PALISADE|BAN|FLOW|LEARNED|ENDPOINT|INTERFACE|ACTION|SHIM|PORTS)_.*")
+        .allowlist_type("palisade_(?:reason|counter|lpm4_key|lpm6_key|flow_key|flow_verdict|learned_flow|endpoint|interface|shim|state|event|policy_line)")
+        .allowlist_var("(?:PALISADE|BAN|FLOW|LEARNED|ENDPOINT|INTERFACE|ACTION|SHIM|PORTS|POLICY)_.*")
         .layout_tests(false)
         .prepend_enum_name(false)
         .use_core()

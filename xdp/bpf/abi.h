@@ -66,7 +66,8 @@
 /* X(NAME, number, label): where a packet was judged. */
 #define PALISADE_STAGES(X)   \
 	X(XDP, 0, "xdp")     \
-	X(WORKER, 1, "worker")
+	X(WORKER, 1, "worker") \
+	X(EGRESS, 2, "egress")
 
 #define PALISADE_ENUMERATE_VERDICT(name, number, label) VERDICT_##name = number,
 enum palisade_verdict { PALISADE_VERDICTS(PALISADE_ENUMERATE_VERDICT) VERDICT_COUNT };
@@ -133,12 +134,67 @@ struct palisade_learned_flow {
 	__u32 reserved; /* zero */
 };
 
-#define ENDPOINT_INGRESS_ISOLATED 1 /* a policy selects it: its traffic is judged */
+#define ENDPOINT_INGRESS_ISOLATED 1 /* a policy selects it: what it receives is judged */
+#define ENDPOINT_EGRESS_ISOLATED 2  /* a policy selects it: what it sends is judged */
 
 struct palisade_endpoint {
 	__u32 flags;
 	__u32 reserved; /* zero */
 };
+
+/* === the policy image ===
+ *
+ * The compiled policies as lines of 64 bytes, written by `palisade-config`, read by policy.h and by
+ * the workers. Line 0 is the header. A line is named by its number; number 0 says "none". All words
+ * are in host order; an address is four words, the most significant first. */
+struct palisade_policy_line {
+	__u32 words[16];
+};
+
+/* Words of the header. The owners are an open hash table of 2^n lines that wraps around. */
+#define POLICY_HEADER_LINES 0 /* of the whole image */
+#define POLICY_HEADER_GENERATION 1
+#define POLICY_HEADER_FLAGS 2
+#define POLICY_HEADER_OWNERS 3 /* its first line */
+#define POLICY_HEADER_OWNERS_MASK 4
+#define POLICY_HEADER_DIGEST 5 /* two words: over the other lines */
+
+#define POLICY_BLOCKS_SPARE_OWNERS 1 /* blocks do not mean addresses that have an owner */
+
+/* An address and who owns it. Pods, identities and nodes are numbered from 1. */
+#define POLICY_OWNER_ADDRESS 0
+#define POLICY_OWNER_TAKEN 4 /* 0: nobody's line */
+#define POLICY_OWNER_POD 5
+#define POLICY_OWNER_IDENTITY 6
+#define POLICY_OWNER_INGRESS 7 /* table of its group, 0: not isolated */
+#define POLICY_OWNER_EGRESS 8
+#define POLICY_OWNER_NODE 9
+#define POLICY_OWNER_HOME 10 /* the node that the pod runs on */
+#define POLICY_PROBES_MAX 16 /* an owner is found within so many lines, or is not there */
+#define POLICY_HASH_FACTOR 0x1e3779b97f4a7c15ULL
+
+/* What a group allows in one direction: a port set, and trees of port sets. */
+#define POLICY_TABLE_ANYONE 0
+#define POLICY_TABLE_IDENTITIES 1
+#define POLICY_TABLE_V4 2
+#define POLICY_TABLE_V6 3
+
+/* A search tree: level 0 is all keys, sorted, the first of them 0; each level above has the first
+ * key of every line below, up to a level of one line. Keys are one word or four. */
+#define POLICY_TREE_COUNT 0  /* keys of level 0 */
+#define POLICY_TREE_LEVELS 1 /* at least one */
+#define POLICY_TREE_SETS 2   /* first of the lines that hold the port set of each key */
+#define POLICY_TREE_LEVEL 3  /* first line of level 0, of level 1, ... one behind the other */
+#define POLICY_LEVELS_MAX 13
+
+/* A port set: whether it is everything, and for TCP, UDP and SCTP a form and a line. */
+#define POLICY_SET_EVERYTHING 0
+#define POLICY_SET_FORM 1 /* three words */
+#define POLICY_SET_LINE 4 /* three words */
+#define POLICY_FORM_NONE 0
+#define POLICY_FORM_ALL 1
+#define POLICY_FORM_RANGES 2 /* a line of first << 16 | last; the unused hold no port */
+#define POLICY_FORM_BITMAP 3 /* 128 lines: port p is bit p % 32 of word p / 32 */
 
 /* Ports that no policy closes, one bitmap for each of TCP, UDP and SCTP in this order. */
 #define PORTS_TCP 0

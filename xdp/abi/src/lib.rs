@@ -20,7 +20,8 @@ pub use generated::{
     palisade_counter as Counter, palisade_endpoint as Endpoint, palisade_event as Event,
     palisade_flow_key as FlowKey, palisade_flow_verdict as FlowVerdict,
     palisade_interface as Interface, palisade_learned_flow as LearnedFlow,
-    palisade_lpm4_key as Lpm4Key, palisade_lpm6_key as Lpm6Key, palisade_shim as Shim,
+    palisade_lpm4_key as Lpm4Key, palisade_lpm6_key as Lpm6Key, palisade_policy_line as PolicyLine,
+    palisade_shim as Shim,
     palisade_state as State, *,
 };
 
@@ -44,6 +45,7 @@ const _: () = {
     assert!(size_of::<Shim>() == 22);
     assert!(size_of::<State>() == 16);
     assert!(size_of::<Event>() == 56);
+    assert!(size_of::<PolicyLine>() == 64);
 };
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use std::{
 
 use super::{
     CompileError, Compiled, CompiledSize, Inner, Table,
-    address::{AddressMap, Index, Owner},
+    address::{Index, Owner},
     identity::Identities,
     intervals::{Intervals, Span},
+    lines,
     ports::{Interner, SetId},
     rules::RuleParts,
 };
@@ -40,10 +41,7 @@ pub fn compile(
     let egress = build.direction(policies, Direction::Egress)?;
     let owners = owners(inventory, &of_pods, &ingress, &egress)?;
     let size = CompiledSize {
-        endpoints: owners
-            .iter()
-            .filter(|(_, owner)| owner.pod.is_some())
-            .count(),
+        endpoints: owners.values().filter(|owner| owner.pod.is_some()).count(),
         identities: build.identities.len(),
         tables: build.tables.len(),
         entries: build.entries,
@@ -54,12 +52,12 @@ pub fn compile(
         port_sets: sets.len(),
         ..size
     };
+    let image = lines::image(dialect, &sets, tables, &owners)
+        .ok_or(CompileError::TooLarge { max: ENTRIES_MAX })?;
     Ok(Compiled {
         inner: Arc::new(Inner {
             dialect,
-            owners,
-            tables,
-            sets,
+            image,
             size,
         }),
     })
@@ -261,13 +259,13 @@ fn owners(
     of_pods: &[Option<u32>],
     ingress: &[Option<Index>],
     egress: &[Option<Index>],
-) -> Result<AddressMap<Owner>, CompileError> {
-    let mut owners: AddressMap<Owner> = AddressMap::default();
+) -> Result<BTreeMap<IpAddr, Owner>, CompileError> {
+    let mut owners: BTreeMap<IpAddr, Owner> = BTreeMap::new();
     let mut homes = HashMap::new();
     for (number, node) in inventory.nodes().enumerate() {
         homes.insert(node.name.as_str(), Index::new(number));
         for address in &node.addresses {
-            owners.entry(address.to_canonical()).node = Index::new(number);
+            owners.entry(address.to_canonical()).or_default().node = Index::new(number);
         }
     }
     let table =
@@ -279,7 +277,7 @@ fn owners(
             .as_deref()
             .and_then(|node| homes.get(node).copied().flatten());
         for address in pod.own_addresses() {
-            let owner = owners.entry(address.to_canonical());
+            let owner = owners.entry(address.to_canonical()).or_default();
             let this = Index::new(number);
             if let Some(other) = owner.pod.filter(|other| Some(*other) != this) {
                 return Err(taken(inventory, *address, other, number));

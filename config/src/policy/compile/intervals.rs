@@ -62,7 +62,7 @@ pub(super) fn cut<T: Number>(outer: Span<T>, holes: &mut [Span<T>]) -> Vec<Span<
     pieces
 }
 
-/// Sorted, gapless intervals; found by binary search.
+/// Sorted, gapless intervals.
 #[derive(Debug)]
 pub(super) struct Intervals<T> {
     starts: Box<[T]>,
@@ -84,11 +84,12 @@ impl<T: Number> Intervals<T> {
         self.starts.len()
     }
 
-    /// The first address of each interval.
-    pub(super) fn starts(&self) -> &[T] {
-        &self.starts
+    /// Where each interval starts, and the set that holds there.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (T, SetId)> + '_ {
+        self.starts.iter().copied().zip(self.sets.iter().copied())
     }
 
+    #[cfg(test)]
     pub(super) fn find(&self, address: T) -> SetId {
         let after = self.starts.partition_point(|start| *start <= address);
         let set = after.checked_sub(1).and_then(|index| self.sets.get(index));

@@ -11,14 +11,9 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    Compiled, Inner, Table,
-    address::{Index, Owner},
-    always_allowed,
-    ports::{SetId, slot},
-};
+use super::Compiled;
 use crate::{
-    policy::{Direction, Traffic},
+    policy::{Direction, Traffic, image::slot},
     types::Protocol,
 };
 
@@ -71,7 +66,7 @@ impl PortList {
         match traffic {
             Traffic::Other(_) => self.others,
             Traffic::Port(protocol, port) => {
-                let ranges = self.parts().into_iter().nth(slot(protocol));
+                let ranges = self.parts().into_iter().nth(slot(protocol) as usize);
                 ranges.is_some_and(|(_, ranges)| {
                     let holds = |(first, last): &(u16, u16)| (*first..=*last).contains(&port);
                     ranges.iter().any(holds)
@@ -191,54 +186,48 @@ impl Compiled {
     /// policy isolates the endpoint. What no policy can forbid (a pod and
     /// itself, a pod's own node) is left out: see [`Self::always`].
     pub fn listed(&self, direction: Direction, endpoint: IpAddr, peer: IpAddr) -> Option<PortList> {
-        let inner = &*self.inner;
-        let peer = peer.to_canonical();
-        let table = self.table(direction, endpoint)?;
-        let other = inner.owners.get(peer);
-        let mut ports = inner.list(table.anyone);
-        if let Some(identity) = other.and_then(|other| other.identity) {
-            ports = ports.united(&inner.list(table.for_identity(identity.get_u32())));
-        }
-        if inner.blocks_match(other) {
-            ports = ports.united(&inner.list(table.for_address(peer)));
-        }
-        Some(ports)
+        let image = self.image();
+        let sets = image.sets_between(direction, endpoint, peer)?;
+        let lists = sets.into_iter().map(|set| match image.ports_of(set) {
+            (true, _) => PortList::everything(),
+            (false, ranges) => PortList::of(false, ranges),
+        });
+        Some(lists.fold(PortList::default(), |all, list| all.united(&list)))
     }
 
     /// Whether no policy can forbid this: a pod and itself, its node to a pod.
     pub fn always(&self, direction: Direction, endpoint: IpAddr, peer: IpAddr) -> bool {
-        let owner = |address: IpAddr| self.inner.owners.get(address.to_canonical());
-        match (owner(endpoint), owner(peer)) {
-            (Some(endpoint), Some(peer)) => always_allowed(direction, endpoint, peer),
-            _ => false,
-        }
+        self.image().always(direction, endpoint, peer)
     }
 
     /// The addresses of pods and nodes, sorted. Everybody else is judged by
     /// address alone.
     pub fn owned(&self) -> Vec<IpAddr> {
-        let mut owned: Vec<_> = self.inner.owners.iter().map(|(at, _)| at).collect();
+        let mut owned: Vec<_> = self.image().owned().collect();
         owned.sort_unstable();
         owned
     }
 
     pub fn is_owned(&self, address: IpAddr) -> bool {
-        self.inner.owners.get(address.to_canonical()).is_some()
+        self.image().is_owned(address)
     }
 
     /// The first addresses of the stretches of the endpoint's family in which
     /// all that are not owned are judged alike; sorted, from the very first.
     pub fn stretches(&self, direction: Direction, endpoint: IpAddr) -> Vec<IpAddr> {
-        let table = self.table(direction, endpoint);
-        let mut starts: Vec<IpAddr> = match (table, endpoint.to_canonical()) {
-            (None, IpAddr::V4(_) | IpAddr::V6(_)) => Vec::new(),
-            (Some(table), IpAddr::V4(_)) => {
-                let at = |bits: &u32| Ipv4Addr::from_bits(*bits).into();
-                table.v4.starts().iter().map(at).collect()
+        let image = self.image();
+        let mut starts: Vec<IpAddr> = match endpoint.to_canonical() {
+            IpAddr::V4(_) => {
+                let starts = image.starts_v4(direction, endpoint).into_iter();
+                starts
+                    .map(|bits| Ipv4Addr::from_bits(bits).into())
+                    .collect()
             }
-            (Some(table), IpAddr::V6(_)) => {
-                let at = |bits: &u128| Ipv6Addr::from_bits(*bits).into();
-                table.v6.starts().iter().map(at).collect()
+            IpAddr::V6(_) => {
+                let starts = image.starts_v6(direction, endpoint).into_iter();
+                starts
+                    .map(|bits| Ipv6Addr::from_bits(bits).into())
+                    .collect()
             }
         };
         starts.push(match endpoint.to_canonical() {
@@ -251,30 +240,8 @@ impl Compiled {
     }
 
     /// What endpoints that are judged by one table have in common.
-    pub(in crate::policy) fn group(&self, direction: Direction, endpoint: IpAddr) -> Option<usize> {
-        let owner = self.inner.owners.get(endpoint.to_canonical())?;
-        owner_table(owner, direction).map(Index::get)
-    }
-
-    fn table(&self, direction: Direction, endpoint: IpAddr) -> Option<&Table> {
-        self.inner.tables.get(self.group(direction, endpoint)?)
-    }
-}
-
-fn owner_table(owner: &Owner, direction: Direction) -> Option<Index> {
-    match direction {
-        Direction::Ingress => owner.ingress,
-        Direction::Egress => owner.egress,
-    }
-}
-
-impl Inner {
-    fn list(&self, set: SetId) -> PortList {
-        match self.sets.get(set.index()) {
-            None => PortList::default(),
-            Some(set) if set.is_everything() => PortList::everything(),
-            Some(set) => PortList::of(false, set.ranges()),
-        }
+    pub(in crate::policy) fn group(&self, direction: Direction, endpoint: IpAddr) -> Option<u32> {
+        self.image().table_of(direction, endpoint)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Port sets: what a rule allows, interned so that equal ones are one.
 //!
 //! While policies are compiled a set is a list of ranges for each protocol,
-//! which unites in linear time. For packets it is that list while it is short
-//! and a bitmap of all ports when it is not, so that a lookup never depends on
-//! how many rules made the set.
+//! which unites in linear time. The image holds that list while it is short and
+//! a bitmap of all ports when it is not, so that a lookup never depends on how
+//! many rules made the set.
 
 use std::collections::HashMap;
 
-use crate::{policy::Traffic, types::Protocol};
+use crate::{policy::image, types::Protocol};
 
 /// A set in the interner; the default is the empty one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,16 +25,8 @@ impl SetId {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct PortRanges {
     /// Every protocol, also those without ports.
-    everything: bool,
-    ranges: [Vec<(u16, u16)>; 3],
-}
-
-pub(super) fn slot(protocol: Protocol) -> usize {
-    match protocol {
-        Protocol::Tcp => 0,
-        Protocol::Udp => 1,
-        Protocol::Sctp => 2,
-    }
+    pub(super) everything: bool,
+    pub(super) ranges: [Vec<(u16, u16)>; 3],
 }
 
 impl PortRanges {
@@ -46,7 +38,7 @@ impl PortRanges {
     }
 
     pub(super) fn add(&mut self, protocol: Protocol, first: u16, last: u16) {
-        if let Some(ranges) = self.ranges.get_mut(slot(protocol)) {
+        if let Some(ranges) = self.ranges.get_mut(image::slot(protocol) as usize) {
             ranges.push((first, last));
         }
     }
@@ -164,99 +156,14 @@ impl Interner {
         self.weight > WEIGHT_MAX
     }
 
-    /// The sets for packets, in the order of their ids.
-    pub(super) fn finish(self) -> Vec<PortSet> {
-        self.sets.into_iter().map(PortSet::new).collect()
+    /// The sets in the order of their ids.
+    pub(super) fn finish(self) -> Vec<PortRanges> {
+        self.sets
     }
-}
-
-/// A set as packets need it.
-#[derive(Debug)]
-pub(super) struct PortSet {
-    everything: bool,
-    ports: [Ports; 3],
-}
-
-#[derive(Debug)]
-enum Ports {
-    Ranges(Box<[(u16, u16)]>),
-    /// One bit for each port.
-    Bitmap(Box<[u64]>),
 }
 
 /// More ranges than this become a bitmap of 8 KiB.
 const RANGES_MAX: usize = 16;
-
-impl Ports {
-    fn new(ranges: Vec<(u16, u16)>) -> Self {
-        if ranges.len() <= RANGES_MAX {
-            return Self::Ranges(ranges.into());
-        }
-        let mut bits = vec![0_u64; 65_536 / 64].into_boxed_slice();
-        for port in ranges.into_iter().flat_map(|(first, last)| first..=last) {
-            if let Some(word) = bits.get_mut(usize::from(port / 64)) {
-                *word |= 1 << (port % 64);
-            }
-        }
-        Self::Bitmap(bits)
-    }
-
-    /// Sorted, neither overlapping nor touching.
-    fn ranges(&self) -> Vec<(u16, u16)> {
-        if let Self::Ranges(ranges) = self {
-            return ranges.to_vec();
-        }
-        let mut ranges: Vec<(u16, u16)> = Vec::new();
-        for port in (0..=u16::MAX).filter(|port| self.contains(*port)) {
-            match ranges.last_mut() {
-                Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
-                _ => ranges.push((port, port)),
-            }
-        }
-        ranges
-    }
-
-    fn contains(&self, port: u16) -> bool {
-        match self {
-            Self::Ranges(ranges) => ranges
-                .iter()
-                .any(|(first, last)| (*first..=*last).contains(&port)),
-            Self::Bitmap(bits) => bits
-                .get(usize::from(port / 64))
-                .is_some_and(|word| word & (1 << (port % 64)) != 0),
-        }
-    }
-}
-
-impl PortSet {
-    fn new(set: PortRanges) -> Self {
-        Self {
-            everything: set.everything,
-            ports: set.ranges.map(Ports::new),
-        }
-    }
-
-    /// Whether it is every port and every protocol.
-    pub(super) fn is_everything(&self) -> bool {
-        self.everything
-    }
-
-    /// Ports of TCP, UDP and SCTP, in this order.
-    pub(super) fn ranges(&self) -> [Vec<(u16, u16)>; 3] {
-        [0, 1, 2].map(|slot| self.ports.get(slot).map(Ports::ranges).unwrap_or_default())
-    }
-
-    pub(super) fn contains(&self, traffic: Traffic) -> bool {
-        self.everything
-            || match traffic {
-                Traffic::Port(protocol, port) => self
-                    .ports
-                    .get(slot(protocol))
-                    .is_some_and(|ports| ports.contains(port)),
-                Traffic::Other(_) => false,
-            }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -282,30 +189,5 @@ mod tests {
         assert_eq!(interner.union_two(high, low), whole);
         assert_eq!(interner.union_two(SetId::EMPTY, low), low);
         assert_eq!(interner.intern(PortRanges::default()), SetId::EMPTY);
-    }
-
-    #[test]
-    fn ranges_and_bitmaps_hold_the_same_ports() {
-        let many: Vec<_> = (0..40)
-            .map(|n| (n * 100, n * 100 + 10))
-            .chain([(65_535, 65_535)])
-            .collect();
-        let bitmap = Ports::new(many.clone());
-        assert!(matches!(bitmap, Ports::Bitmap(_)));
-        let ranges = Ports::Ranges(many.into());
-        for port in 0..=u16::MAX {
-            assert_eq!(bitmap.contains(port), ranges.contains(port), "port {port}");
-        }
-    }
-
-    #[test]
-    fn only_everything_holds_other_protocols() {
-        let tcp = PortSet::new(set(&[(0, 65_535)]));
-        assert!(tcp.contains(Traffic::Port(Protocol::Tcp, 65_535)));
-        assert!(!tcp.contains(Traffic::Port(Protocol::Udp, 53)));
-        assert!(!tcp.contains(Traffic::Other(1)));
-        let everything = PortSet::new(PortRanges::everything());
-        assert!(everything.contains(Traffic::Other(1)));
-        assert!(everything.contains(Traffic::Port(Protocol::Sctp, 1)));
     }
 }
