@@ -2,10 +2,11 @@
 
 use std::{env, path::PathBuf, process::Command};
 
-/// Source and name of each object. The second serves `tests/parity.rs` alone.
-const OBJECTS: [(&str, &str); 2] = [
+/// Source and name of each object. The others serve `tests/parity.rs` and `tests/policy.rs`.
+const OBJECTS: [(&str, &str); 3] = [
     ("bpf/palisade.bpf.c", "palisade.bpf.o"),
     ("tests/bpf/parse_probe.bpf.c", "parse_probe.bpf.o"),
+    ("tests/bpf/policy_probe.bpf.c", "policy_probe.bpf.o"),
 ];
 
 fn main() {
@@ -39,5 +40,9 @@ fn main() {
     println!(
         "cargo:rustc-env=PALISADE_PARSE_PROBE={}",
         out.join("parse_probe.bpf.o").display()
+    );
+    println!(
+        "cargo:rustc-env=PALISADE_POLICY_PROBE={}",
+        out.join("policy_probe.bpf.o").display()
     );
 }

@@ -19,4 +19,9 @@ static __always_inline bool is_ingress_isolated(const struct palisade_endpoint *
 	return endpoint->flags & ENDPOINT_INGRESS_ISOLATED;
 }
 
+static __always_inline bool is_egress_isolated(const struct palisade_endpoint *endpoint)
+{
+	return endpoint->flags & ENDPOINT_EGRESS_ISOLATED;
+}
+
 #endif

@@ -40,7 +40,8 @@ static __always_inline void count_lost_event(void)
 		(*lost)++;
 }
 
-static __noinline void sample(const struct packet *packet, __u32 verdict, __u32 reason)
+static __noinline void sample(const struct packet *packet, __u32 stage, __u32 verdict,
+			      __u32 reason)
 {
 	struct palisade_event *event;
 
@@ -60,7 +61,7 @@ static __noinline void sample(const struct packet *packet, __u32 verdict, __u32 
 	event->slot = SLOT;
 	event->length = packet->length < 65535 ? packet->length : 65535;
 	event->protocol = packet->flow.protocol;
-	event->stage = STAGE_XDP;
+	event->stage = stage;
 	event->verdict = verdict;
 	event->reason = reason;
 	bpf_ringbuf_submit(event, 0);

@@ -11,6 +11,7 @@
 #ifndef PALISADE_FLOW_H
 #define PALISADE_FLOW_H
 
+#include "endpoint.h"
 #include "maps.h"
 #include "parse.h"
 
@@ -38,8 +39,8 @@ static __always_inline __u32 generation_in_force(void)
 	return shared ? shared->generation : 0;
 }
 
-/* Only the first packet of these protocols says who started the flow; the others need a note that
- * a stranger was let in, or the host's answer would look like a start. */
+/* The first packet of these protocols says who started the flow; the others need a note that a
+ * stranger was let in, or the host's answer would look like a start. */
 static __always_inline bool start_is_visible(const struct packet *packet)
 {
 	return packet->flow.protocol == IPPROTO_TCP || packet->flow.protocol == PROTOCOL_SCTP;
@@ -84,9 +85,26 @@ static __always_inline __u32 no_generation(__u32 in_force)
 	return in_force - 1;
 }
 
-/* Notes that a stranger was let in without a worker's verdict. Under a generation that is not in
- * force the note is no verdict; it only tells the egress program who started the flow. */
-static __always_inline void remember_stranger(const struct packet *packet, __u8 reason,
+/* Does the egress program need to be told who started this flow? Where it judges what the endpoint
+ * sends, every flow: its answers pass whatever the policy says. A connection that was there before
+ * is taken for a stranger's, but a packet that accepts one is none. */
+static __always_inline bool needs_note(const struct packet *packet,
+				       const struct palisade_endpoint *endpoint)
+{
+	if (!may_have_verdict(packet))
+		return false;
+	if (!is_egress_isolated(endpoint))
+		return packet->fragment == FRAGMENT_WHOLE && !start_is_visible(packet);
+	if (packet->fragment == FRAGMENT_LATER || !packet->has_transport)
+		return false;
+	return packet->flow.protocol != IPPROTO_TCP ||
+	       (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK);
+}
+
+/* Notes that a stranger was let in without a worker's verdict. Under a generation that is never
+ * in force the note is no verdict; it only tells the egress program who started the flow. */
+static __always_inline void remember_stranger(const struct packet *packet,
+					      const struct palisade_endpoint *endpoint, __u8 reason,
 					      __u32 under_generation, __u64 now)
 {
 	struct palisade_flow_verdict verdict = {
@@ -97,21 +115,21 @@ static __always_inline void remember_stranger(const struct packet *packet, __u8 
 		.flags = FLOW_ADMITTED,
 	};
 
-	if (packet->fragment != FRAGMENT_WHOLE || start_is_visible(packet) ||
-	    !may_have_verdict(packet))
+	if (!needs_note(packet, endpoint))
 		return;
 	bpf_map_update_elem(&flows, &packet->flow, &verdict, BPF_ANY);
 }
 
-/* Was a packet of this flow let in lately, by whatever generation? */
-static __always_inline bool was_admitted(const struct packet *packet, __u64 now)
+/* What is remembered of a flow of which a packet was let in lately, by whatever generation. */
+static __always_inline struct palisade_flow_verdict *
+admitted_flow(const struct palisade_flow_key *flow, __u64 now)
 {
-	const struct palisade_flow_verdict *verdict =
-		bpf_map_lookup_elem(&flows, &packet->flow);
+	struct palisade_flow_verdict *verdict = bpf_map_lookup_elem(&flows, flow);
 
-	return verdict &&
-	       (verdict->flags & FLOW_ADMITTED || verdict->verdict == VERDICT_PASS) &&
-	       idle_ns(verdict->last_seen_ns, now) <= idle_limit_ns(packet->flow.protocol);
+	if (!verdict || !(verdict->flags & FLOW_ADMITTED || verdict->verdict == VERDICT_PASS) ||
+	    idle_ns(verdict->last_seen_ns, now) > idle_limit_ns(flow->protocol))
+		return NULL;
+	return verdict;
 }
 
 /* === learned flows === */
@@ -125,15 +143,18 @@ static __always_inline bool learned_expired(const struct palisade_learned_flow *
 	return idle_ns(flow->last_seen_ns, now) > limit;
 }
 
+/* Does a flow start here that has answers like this? */
+static __always_inline bool is_learned(const struct palisade_flow_key *answer, __u64 now)
+{
+	const struct palisade_learned_flow *flow = bpf_map_lookup_elem(&learned, answer);
+
+	return flow && !learned_expired(flow, answer->protocol, now);
+}
+
 /* Does this packet answer a flow that starts here? */
 static __always_inline bool is_reply(const struct packet *packet, __u64 now)
 {
-	const struct palisade_learned_flow *flow;
-
-	if (!may_be_reply(packet))
-		return false;
-	flow = bpf_map_lookup_elem(&learned, &packet->flow);
-	return flow && !learned_expired(flow, packet->flow.protocol, now);
+	return may_be_reply(packet) && is_learned(&packet->flow, now);
 }
 
 /* Turns a packet that leaves into the flow as its answers will look. */
@@ -165,7 +186,7 @@ static __always_inline bool starts_flow(const struct packet *packet, __u64 now)
 	}
 	if (is_icmp(packet))
 		return is_echo_request(packet);
-	return !was_admitted(packet, now);
+	return !admitted_flow(&packet->flow, now);
 }
 
 /* Learns from a packet that leaves; its flow is already turned around. */

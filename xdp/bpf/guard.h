@@ -48,14 +48,28 @@ static __always_inline bool is_link_local_or_unspecified(const struct packet *pa
 	       (source[0] == 0xfe && (source[1] & 0xc0) == 0x80);
 }
 
-/* Ports that the settings keep open whatever the policies say. Bans still apply. */
-static __always_inline bool is_always_open(const struct packet *packet)
+#define DHCPV4_SERVER_PORT 67
+#define DHCPV6_SERVER_PORT 547
+
+static __always_inline bool is_dhcp_from_client(const struct packet *packet)
 {
+	__u16 source = port(packet->flow.source_port);
 	__u16 destination = port(packet->flow.destination_port);
+
+	if (packet->flow.protocol != IPPROTO_UDP || packet->fragment != FRAGMENT_WHOLE)
+		return false;
+	if (packet->version == 4)
+		return source == DHCPV4_CLIENT_PORT && destination == DHCPV4_SERVER_PORT;
+	return source == DHCPV6_CLIENT_PORT && destination == DHCPV6_SERVER_PORT;
+}
+
+/* Ports that the settings keep open whatever the policies say. Bans still apply. */
+static __always_inline bool is_open_port(__u8 protocol, __u16 number)
+{
 	struct palisade_ports *ports;
 	__u32 index;
 
-	switch (packet->flow.protocol) {
+	switch (protocol) {
 	case IPPROTO_TCP:
 		index = PORTS_TCP;
 		break;
@@ -69,7 +83,12 @@ static __always_inline bool is_always_open(const struct packet *packet)
 		return false;
 	}
 	ports = bpf_map_lookup_elem(&always_open, &index);
-	return ports && ports->words[destination / 64] >> (destination % 64) & 1;
+	return ports && ports->words[number / 64] >> (number % 64) & 1;
+}
+
+static __always_inline bool is_always_open(const struct packet *packet)
+{
+	return is_open_port(packet->flow.protocol, port(packet->flow.destination_port));
 }
 
 #endif

@@ -64,6 +64,23 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } interfaces SEC(".maps");
 
+/* The policy image in force. Each is an array of its own; publishing replaces the one in the slot. */
+struct palisade_policy_image {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* images may have any number of lines */
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct palisade_policy_line));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__array(values, struct palisade_policy_image);
+} policy SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -92,6 +109,22 @@ struct {
 	__type(value, struct palisade_learned_flow);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } learned SEC(".maps");
+
+/* What became of the first fragments of datagrams that leave: the later ones follow. Keyed like a
+ * flow, with the identification in place of the ports. */
+struct train {
+	__u64 first_seen_ns;
+	__u32 reason;
+	__u32 start_least; /* a fragment that starts before, in eight bytes, reaches into the headers */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct palisade_flow_key);
+	__type(value, struct train);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} trains SEC(".maps");
 
 /* === workers: (slot, queue) -> index === */
 
@@ -134,6 +167,15 @@ struct {
 	__type(value, struct palisade_counter);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } counters SEC(".maps");
+
+/* Stage egress, in the same cells. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PALISADE_MAX_INTERFACES * PALISADE_COUNTER_ROW);
+	__type(key, __u32);
+	__type(value, struct palisade_counter);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} egress_counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

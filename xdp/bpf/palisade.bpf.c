@@ -3,7 +3,7 @@
  * The programs. Each reads as the data path does; the steps stand in the headers.
  *
  *   palisade_xdp        what arrives: ban, then flow, endpoint and policy, or the workers
- *   palisade_egress     what leaves: learns the flows that start here
+ *   palisade_egress     what leaves: policy of the endpoint, and the flows that start here
  *   palisade_give_back  what a worker has accepted: becomes ingress of the real interface
  */
 #include "maps.h"
@@ -17,6 +17,8 @@
 #include "events.h"
 #include "verdict.h"
 #include "redirect.h"
+#include "policy.h"
+#include "egress.h"
 
 #define TC_NEXT (-1) /* TCX_NEXT and TC_ACT_UNSPEC: let the next program decide */
 #define TC_SHOT 2
@@ -54,14 +56,14 @@ static __always_inline int judge(struct xdp_md *context,
 			return drop(packet, verdict->reason);
 	}
 	if (!is_ingress_isolated(endpoint)) {
-		remember_stranger(packet, REASON_NO_POLICY, in_force, now);
+		remember_stranger(packet, endpoint, REASON_NO_POLICY, in_force, now);
 		return pass(packet, REASON_NO_POLICY);
 	}
 	if (packet->fragment == FRAGMENT_WHOLE && is_always_open(packet)) {
-		remember_stranger(packet, REASON_GUARDED, no_generation(in_force), now);
+		remember_stranger(packet, endpoint, REASON_GUARDED, no_generation(in_force), now);
 		return pass(packet, REASON_GUARDED);
 	}
-	return inspect(context, interface, packet, in_force, now);
+	return inspect(context, interface, endpoint, packet, in_force, now);
 }
 
 SEC("xdp.frags")
@@ -104,19 +106,31 @@ SEC("classifier")
 int palisade_egress(struct __sk_buff *skb)
 {
 	const struct palisade_interface *interface = own_interface();
+	const struct palisade_endpoint *endpoint;
 	struct packet packet = { .length = skb->len };
+	enum palisade_reason reason;
+	enum parsed parsed;
+	__u64 now;
 
 	if (!interface || !(interface->flags & INTERFACE_JUDGE))
 		return TC_NEXT;
-	if (parse_packet(skb, HOOK_TC, &packet) != PARSED_IP)
+	parsed = parse_packet(skb, HOOK_TC, &packet);
+	if (parsed != PARSED_IP && parsed != PARSED_MALFORMED)
 		return TC_NEXT;
-	if (packet.fragment == FRAGMENT_LATER || !packet.has_transport)
-		return TC_NEXT;
-	if (!endpoint_at(packet.flow.source))
+	endpoint = endpoint_at(packet.flow.source);
+	if (!endpoint)
 		return TC_NEXT;
 
+	now = bpf_ktime_get_ns();
+	if (is_egress_isolated(endpoint)) {
+		reason = parsed == PARSED_IP ? judge_leaving(skb, &packet, now) : REASON_MALFORMED;
+		if (!may_leave(&packet, reason))
+			return TC_SHOT;
+	}
+	if (parsed != PARSED_IP || packet.fragment == FRAGMENT_LATER || !packet.has_transport)
+		return TC_NEXT;
 	turn_around(&packet.flow);
-	learn_flow(&packet, bpf_ktime_get_ns());
+	learn_flow(&packet, now);
 	return TC_NEXT;
 }
 

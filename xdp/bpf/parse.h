@@ -34,6 +34,9 @@ enum fragment { FRAGMENT_WHOLE, FRAGMENT_FIRST, FRAGMENT_LATER };
 struct packet {
 	struct palisade_flow_key flow;
 	__u32 length; /* of the frame */
+	__u32 identification; /* of a fragment; IPv6: only where it leaves */
+	__u16 fragment_start; /* where a later fragment starts, in eight bytes */
+	__u16 transport; /* where the transport header starts in the frame */
 	__u8 version; /* 4 or 6 */
 	__u8 fragment;
 	__u8 hop_limit;
@@ -218,6 +221,7 @@ static __always_inline enum parsed parse_transport(void *context, enum hook hook
 {
 	bool whole = true;
 
+	packet->transport = cursor->offset;
 	if (packet->fragment == FRAGMENT_LATER)
 		return PARSED_IP;
 	switch (packet->flow.protocol) {
@@ -276,6 +280,8 @@ static __always_inline enum parsed parse_ipv4(void *context, enum hook hook,
 	else if (position & 0x2000)
 		packet->fragment = FRAGMENT_FIRST;
 
+	packet->fragment_start = position & 0x1fff;
+	packet->identification = bpf_ntohs(ip.id);
 	packet->version = 4;
 	packet->hop_limit = ip.ttl;
 	packet->flow.protocol = ip.protocol;
@@ -324,10 +330,15 @@ static __always_inline enum parsed walk_extensions(void *context, enum hook hook
 			bytes = (header[1] + 1) * 8;
 		} else if (header[2] || header[3] & 0xf8) {
 			packet->fragment = FRAGMENT_LATER;
+			packet->fragment_start = (header[2] << 8 | header[3]) >> 3;
 		} else if (header[3] & 1) {
 			packet->fragment = FRAGMENT_FIRST;
 		}
 
+		if (hook == HOOK_TC && next == EXTENSION_FRAGMENT &&
+		    !copy_from_frame(context, hook, cursor->offset + 4, &packet->identification,
+				     sizeof(packet->identification)))
+			return PARSED_MALFORMED;
 		cursor->offset += bytes;
 		if (cursor->offset > cursor->end)
 			return PARSED_MALFORMED;

@@ -25,15 +25,18 @@ static __always_inline bool worker_is_alive(__u32 index, __u64 now)
 
 /* No worker: the interface's settings decide. A stranger that is let in so stays one. */
 static __always_inline int miss(const struct palisade_interface *interface,
+				const struct palisade_endpoint *endpoint,
 				const struct packet *packet, __u32 in_force, __u64 now)
 {
 	if (interface->when_workers_fail == ACTION_PASS)
-		remember_stranger(packet, REASON_NO_WORKER, no_generation(in_force), now);
+		remember_stranger(packet, endpoint, REASON_NO_WORKER,
+				  no_generation(in_force), now);
 	return act(packet, interface->when_workers_fail, REASON_NO_WORKER);
 }
 
 static __always_inline int inspect(struct xdp_md *context,
 				   const struct palisade_interface *interface,
+				   const struct palisade_endpoint *endpoint,
 				   const struct packet *packet, __u32 in_force, __u64 now)
 {
 	__u32 queue = context->rx_queue_index;
@@ -42,7 +45,7 @@ static __always_inline int inspect(struct xdp_md *context,
 	if (queue >= interface->queues || queue >= PALISADE_MAX_QUEUES ||
 	    packet->length > interface->frame_bytes_max || !worker_is_alive(index, now) ||
 	    bpf_redirect_map(&sockets, index, XDP_ABORTED) != XDP_REDIRECT)
-		return miss(interface, packet, in_force, now);
+		return miss(interface, endpoint, packet, in_force, now);
 
 	count(packet, VERDICT_INSPECT,
 	      packet->fragment == FRAGMENT_WHOLE ? REASON_NEEDS_POLICY : REASON_NEEDS_FRAGMENT);

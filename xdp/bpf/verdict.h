@@ -17,7 +17,7 @@ static __always_inline int pass(const struct packet *packet, enum palisade_reaso
 static __always_inline int drop(const struct packet *packet, enum palisade_reason reason)
 {
 	count(packet, VERDICT_DROP, reason);
-	sample(packet, VERDICT_DROP, reason);
+	sample(packet, STAGE_XDP, VERDICT_DROP, reason);
 	return XDP_DROP;
 }
 

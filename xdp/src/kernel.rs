@@ -6,8 +6,8 @@ use palisade_abi::{INTERFACE_JUDGE, Interface};
 
 use crate::{
     AlwaysOpen, Attached, BanTable, Counters, EndpointTable, EventRing, FlowTable, Heartbeats,
-    InterfaceSlot, InterfaceSpec, LearnedTable, LoadError, Programs, SocketMap, StateCell,
-    TableError, WorkerCounters,
+    InterfaceSlot, InterfaceSpec, LearnedTable, LoadError, PolicySlot, Programs, SocketMap,
+    StateCell, TableError, WorkerCounters,
     attach::{self, Target, attached_mode},
     interface::{
         FoundSlot, Slots, decode_action, find_slot, read_slot, resolve, slot_name, used_slots,
@@ -34,11 +34,13 @@ struct Inner {
     slots: Slots,
     bans: BanTable,
     endpoints: EndpointTable,
+    policy: PolicySlot,
     flows: FlowTable,
     learned: LearnedTable,
     always_open: AlwaysOpen,
     state: StateCell,
     counters: Counters,
+    egress_counters: Counters,
     worker_counters: WorkerCounters,
     heartbeats: Heartbeats,
     sockets: SocketMap,
@@ -77,11 +79,16 @@ impl Kernel {
             slots: maps.map(names::INTERFACES)?,
             bans: BanTable::new(maps.map(names::BANS_V4)?, maps.map(names::BANS_V6)?),
             endpoints: EndpointTable::new(maps.map(names::ENDPOINTS)?),
+            policy: PolicySlot::new(maps.map(names::POLICY)?),
             flows: FlowTable::new(maps.map(names::FLOWS)?),
             learned: LearnedTable::new(maps.map(names::LEARNED)?),
             always_open: AlwaysOpen::new(&maps.fd(names::ALWAYS_OPEN)?)?,
             state: StateCell::new(&maps.fd(names::STATE)?)?,
-            counters: Counters::new(maps.map(names::COUNTERS)?)?,
+            counters: Counters::new(names::COUNTERS, maps.map(names::COUNTERS)?)?,
+            egress_counters: Counters::new(
+                names::EGRESS_COUNTERS,
+                maps.map(names::EGRESS_COUNTERS)?,
+            )?,
             worker_counters: WorkerCounters::new(&maps.fd(names::WORKER_COUNTERS)?)?,
             heartbeats: Heartbeats::new(&maps.fd(names::HEARTBEATS)?)?,
             sockets: SocketMap::new(maps.map(names::SOCKETS)?),
@@ -106,6 +113,7 @@ impl Kernel {
             },
             FoundSlot::Free(slot) => {
                 self.inner.counters.clear(slot)?;
+                self.inner.egress_counters.clear(slot)?;
                 self.inner.worker_counters.clear(slot);
                 self.inner.heartbeats.clear(slot);
                 Target {
@@ -205,6 +213,10 @@ impl Kernel {
         &self.inner.endpoints
     }
 
+    pub fn policy(&self) -> &PolicySlot {
+        &self.inner.policy
+    }
+
     pub fn flows(&self) -> &FlowTable {
         &self.inner.flows
     }
@@ -223,6 +235,11 @@ impl Kernel {
 
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// Packets that endpoints under egress policies sent.
+    pub fn egress_counters(&self) -> &Counters {
+        &self.inner.egress_counters
     }
 
     pub fn worker_counters(&self) -> &WorkerCounters {

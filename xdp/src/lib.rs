@@ -4,7 +4,7 @@
 //! ```text
 //! Kernel::open -> pinned maps, checked -> Kernel::attach -> XDP, egress, give-back
 //!                        |
-//!                        +-> bans  endpoints  flows  learned  always_open  state     (tables)
+//!                        +-> bans  endpoints  policy  flows  learned  always_open  state  (tables)
 //!                        +-> counters  worker_counters  heartbeats  sockets  events  (maps)
 //! ```
 //!
@@ -35,7 +35,7 @@ pub use crate::{
     programs::Programs,
     tables::{
         AlwaysOpen, BanEffect, BanEntry, BanTable, EndpointTable, Family, FlowTable, LearnedTable,
-        PortProtocol, StateCell,
+        PolicySlot, PolicyStamp, PortProtocol, StateCell,
     },
     unload::{Unloaded, unload},
 };

@@ -17,6 +17,7 @@ pub(crate) mod names {
     pub(crate) const ENDPOINTS: &str = "endpoints";
     pub(crate) const ALWAYS_OPEN: &str = "always_open";
     pub(crate) const INTERFACES: &str = "interfaces";
+    pub(crate) const POLICY: &str = "policy";
     pub(crate) const STATE: &str = "state";
     pub(crate) const FLOWS: &str = "flows";
     pub(crate) const LEARNED: &str = "learned";
@@ -24,6 +25,7 @@ pub(crate) mod names {
     pub(crate) const HEARTBEATS: &str = "heartbeats";
     pub(crate) const WORKER_COUNTERS: &str = "worker_counters";
     pub(crate) const COUNTERS: &str = "counters";
+    pub(crate) const EGRESS_COUNTERS: &str = "egress_counters";
     pub(crate) const EVENTS: &str = "events";
     pub(crate) const EVENTS_LOST: &str = "events_lost";
 }

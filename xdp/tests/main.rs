@@ -5,6 +5,8 @@ mod attach;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod features;
 #[cfg(test)]
 mod flows;
@@ -16,6 +18,8 @@ mod learned;
 mod parity;
 #[cfg(test)]
 mod pins;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod prog_run;
 #[cfg(test)]

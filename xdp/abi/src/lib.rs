@@ -21,8 +21,7 @@ pub use generated::{
     palisade_flow_key as FlowKey, palisade_flow_verdict as FlowVerdict,
     palisade_interface as Interface, palisade_learned_flow as LearnedFlow,
     palisade_lpm4_key as Lpm4Key, palisade_lpm6_key as Lpm6Key, palisade_policy_line as PolicyLine,
-    palisade_shim as Shim,
-    palisade_state as State, *,
+    palisade_shim as Shim, palisade_state as State, *,
 };
 
 /// Cells in one counter row: one for each verdict and reason.

@@ -1,4 +1,4 @@
-//! Packets and bytes that the XDP program counted, by interface, verdict and reason.
+//! Packets and bytes that the kernel programs counted, by interface, verdict and reason.
 
 use palisade_abi::{COUNTER_ROW, Counter, PALISADE_MAX_INTERFACES, Reason, Verdict, counter_cell};
 
@@ -38,18 +38,20 @@ impl Row {
     }
 }
 
-/// Stage xdp. Each CPU counts for itself; a row is their sum.
+/// Stage xdp or stage egress. Each CPU counts for itself; a row is their sum.
 #[derive(Clone, Debug)]
 pub struct Counters {
+    name: &'static str,
     map: Map<u32, Counter>,
     cpus: usize,
 }
 
 impl Counters {
-    pub(crate) fn new(map: Map<u32, Counter>) -> Result<Self, TableError> {
+    pub(crate) fn new(name: &'static str, map: Map<u32, Counter>) -> Result<Self, TableError> {
         Ok(Self {
+            name,
             map,
-            cpus: possible_cpus(names::COUNTERS)?,
+            cpus: possible_cpus(name)?,
         })
     }
 
@@ -60,7 +62,7 @@ impl Counters {
             let cpus = self
                 .map
                 .get_per_cpu(&key, self.cpus)
-                .map_err(TableError::at(names::COUNTERS, "lookup"))?;
+                .map_err(TableError::at(self.name, "lookup"))?;
             cpus.into_iter().for_each(|counter| row.add(cell, counter));
         }
         Ok(row)
@@ -71,7 +73,7 @@ impl Counters {
         Self::keys(slot)?.try_for_each(|key| {
             self.map
                 .set_per_cpu(&key, &zeroes)
-                .map_err(TableError::at(names::COUNTERS, "update"))
+                .map_err(TableError::at(self.name, "update"))
         })
     }
 

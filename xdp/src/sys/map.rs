@@ -1,19 +1,20 @@
 //! One map, by its descriptor.
 
 use std::{
-    ffi::c_void,
+    ffi::{CStr, c_void},
     io,
     marker::PhantomData,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
-use libbpf_sys::{bpf_map_batch_opts, bpf_map_info};
+use libbpf_sys::{bpf_map_batch_opts, bpf_map_create_opts, bpf_map_info};
 use palisade_abi::{
     Counter, Endpoint, Event, FlowKey, FlowVerdict, Interface, LearnedFlow, Lpm4Key, Lpm6Key,
+    PolicyLine,
 };
 
-use super::check;
+use super::{check, check_fd};
 
 /// What may be copied to and from a map byte by byte.
 ///
@@ -34,7 +35,7 @@ macro_rules! plain {
 plain! {
     u8: 1, u32: 4, u64: 8, [u8; 16]: 16,
     Lpm4Key: 8, Lpm6Key: 20, FlowKey: 40, FlowVerdict: 16, LearnedFlow: 16, Endpoint: 8,
-    Interface: 48, Counter: 16, Event: 56,
+    Interface: 48, Counter: 16, Event: 56, PolicyLine: 64,
 }
 
 /// Reads a value out of a ring buffer; `None` when the record has another size.
@@ -56,13 +57,18 @@ pub(crate) struct Attributes {
     pub(crate) flags: u32,
 }
 
-pub(crate) fn attributes(map: BorrowedFd<'_>) -> io::Result<Attributes> {
+fn information(map: BorrowedFd<'_>) -> io::Result<bpf_map_info> {
     let mut info = bpf_map_info::default();
     let mut length = u32::try_from(size_of::<bpf_map_info>()).unwrap_or(0);
     // SAFETY: `info` is writable for `length` bytes, which is its size.
     check(unsafe {
         libbpf_sys::bpf_map_get_info_by_fd(map.as_raw_fd(), &raw mut info, &raw mut length)
     })?;
+    Ok(info)
+}
+
+pub(crate) fn attributes(map: BorrowedFd<'_>) -> io::Result<Attributes> {
+    let info = information(map)?;
     Ok(Attributes {
         kind: info.type_,
         key_size: info.key_size,
@@ -70,6 +76,40 @@ pub(crate) fn attributes(map: BorrowedFd<'_>) -> io::Result<Attributes> {
         max_entries: info.max_entries,
         flags: info.map_flags,
     })
+}
+
+/// Makes an array of its own, pinned nowhere.
+pub(crate) fn create_array(
+    name: &CStr,
+    value_size: usize,
+    entries: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
+    let options = bpf_map_create_opts {
+        sz: size_of::<bpf_map_create_opts>() as u64,
+        map_flags: flags,
+        ..Default::default()
+    };
+    let (key_size, value_size) = (size_of::<u32>(), u32::try_from(value_size));
+    // SAFETY: `name` is a zero-terminated string and `options` a whole structure; both outlive the
+    // call.
+    let code = unsafe {
+        libbpf_sys::bpf_map_create(
+            libbpf_sys::BPF_MAP_TYPE_ARRAY,
+            name.as_ptr(),
+            u32::try_from(key_size).unwrap_or(0),
+            value_size.unwrap_or(0),
+            entries,
+            &raw const options,
+        )
+    };
+    // SAFETY: bpf_map_create returns a new descriptor or a negative errno.
+    unsafe { check_fd(code) }
+}
+
+/// The kernel's number of a map.
+pub(crate) fn id(map: BorrowedFd<'_>) -> io::Result<u32> {
+    information(map).map(|info| info.id)
 }
 
 /// A map whose keys are `K` and whose values are `V`.

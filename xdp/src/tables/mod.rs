@@ -8,6 +8,7 @@ mod always_open;
 mod bans;
 mod endpoints;
 mod flows;
+mod policy;
 mod state;
 
 pub use self::{
@@ -15,5 +16,6 @@ pub use self::{
     bans::{BanEffect, BanEntry, BanTable, Bans, Family},
     endpoints::EndpointTable,
     flows::{FlowTable, LearnedTable},
+    policy::{PolicySlot, PolicyStamp},
     state::StateCell,
 };
