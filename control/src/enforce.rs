@@ -6,8 +6,11 @@
 use std::{fmt, net::IpAddr};
 
 use palisade_abi::{FlowKey, FlowVerdict, LearnedFlow, Reason, Stage, Verdict};
-use palisade_config::types::{PortProtocol, Prefix, Protocol};
-use palisade_xdp::{BanEffect, BanEntry, Kernel, Row, TableError};
+use palisade_config::{
+    policy::Image,
+    types::{PortProtocol, Prefix, Protocol},
+};
+use palisade_xdp::{BanEffect, BanEntry, Kernel, PolicyStamp, Row, TableError};
 
 use crate::{
     core::{CellFigures, Family, InterfaceFigures},
@@ -27,6 +30,11 @@ pub trait Enforcer: Send + Sync + fmt::Debug {
     /// What the kernel does with a source.
     fn ban_of(&self, source: IpAddr) -> Result<Option<Effect>, TableError>;
     fn ban_capacity(&self, family: Family) -> u64;
+
+    /// Puts a policy image in force: what endpoints send is judged by it.
+    fn publish_policy(&self, image: &Image, generation: u32) -> Result<(), TableError>;
+    /// The image that is in force, if this process has put it there.
+    fn policy_stamp(&self) -> Result<Option<PolicyStamp>, TableError>;
 
     /// Makes the endpoint table hold exactly these.
     fn replace_endpoints(&self, endpoints: &[(IpAddr, u32)]) -> Result<(), TableError>;
@@ -137,6 +145,14 @@ impl Enforcer for Kernel {
         self.bans().capacity(xdp_family(family))
     }
 
+    fn publish_policy(&self, image: &Image, generation: u32) -> Result<(), TableError> {
+        self.policy().publish(image.lines(), generation)
+    }
+
+    fn policy_stamp(&self) -> Result<Option<PolicyStamp>, TableError> {
+        self.policy().stamp()
+    }
+
     fn replace_endpoints(&self, endpoints: &[(IpAddr, u32)]) -> Result<(), TableError> {
         self.endpoints().replace(endpoints)
     }
@@ -200,8 +216,10 @@ impl Enforcer for Kernel {
             .map(|slot| {
                 let kernel = self.counters().row(slot.slot)?;
                 let workers = self.worker_counters().row(slot.slot)?;
+                let egress = self.egress_counters().row(slot.slot)?;
                 let cells = cells(Stage::Xdp, &kernel)
                     .chain(cells(Stage::Worker, &workers))
+                    .chain(cells(Stage::Egress, &egress))
                     .collect();
                 Ok(InterfaceFigures {
                     name: slot.name,

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use palisade_abi::{ENDPOINT_INGRESS_ISOLATED, Reason, Verdict};
+use palisade_abi::{ENDPOINT_EGRESS_ISOLATED, ENDPOINT_INGRESS_ISOLATED, Reason, Verdict};
 use palisade_config::{
     policy::{
         Direction, PolicyVerdict, Traffic,
@@ -96,16 +96,27 @@ impl Chain {
             protocol,
             port,
         } = *question;
-        let judgement = oracle::decide(
-            &published.inventory,
-            &published.policies,
-            published.dialect,
-            Direction::Ingress,
-            to,
-            from,
-            Traffic::Port(protocol, port),
-        );
-        if !self.endpoint(to, &judgement, published, enforcer) {
+        let traffic = Traffic::Port(protocol, port);
+        let judge = |direction, endpoint, peer| {
+            let (inventory, policies) = (&published.inventory, &published.policies);
+            let dialect = published.dialect;
+            oracle::decide(
+                inventory, policies, dialect, direction, endpoint, peer, traffic,
+            )
+        };
+        let leaving = judge(Direction::Egress, from, to);
+        if leaving.verdict != PolicyVerdict::NotIsolated {
+            self.endpoint(Direction::Egress, from, &leaving, published, enforcer);
+            let outcome = self.policy(Direction::Egress, question, &leaving, published);
+            if outcome.0 == Verdict::Drop {
+                return outcome;
+            }
+        }
+        let judgement = judge(Direction::Ingress, to, from);
+        if !self.endpoint(Direction::Ingress, to, &judgement, published, enforcer) {
+            if leaving.verdict != PolicyVerdict::NotIsolated {
+                return (Verdict::Pass, Reason::PolicyAllowed);
+            }
             return (Verdict::Pass, Reason::NoPolicy);
         }
         let open = always_open.contains(&PortProtocol { protocol, port });
@@ -128,7 +139,7 @@ impl Chain {
             false,
             "a packet that starts a flow has none".to_owned(),
         ));
-        self.policy(question, &judgement, published)
+        self.policy(Direction::Ingress, question, &judgement, published)
     }
 
     /// Whether the source is banned.
@@ -175,9 +186,10 @@ impl Chain {
         banned
     }
 
-    /// Whether policies judge packets to the destination.
+    /// Whether policies judge packets in this direction, which `to` receives or sends.
     fn endpoint(
         &mut self,
+        direction: Direction,
         to: IpAddr,
         judgement: &Judgement,
         published: &Published,
@@ -186,12 +198,15 @@ impl Chain {
         let isolated = judgement.verdict != PolicyVerdict::NotIsolated;
         let finding = match (&judgement.endpoint, isolated) {
             (None, _) => format!("{to} is no endpoint"),
-            (Some(name), false) => format!("no policy selects {name} for ingress"),
+            (Some(name), false) => format!("no policy selects {name} for {}", direction.name()),
             (Some(name), true) => format!("{to} is the endpoint {name}"),
         };
         let wanted = published.endpoints.get(&to).copied();
-        let says =
-            |flags: Option<u32>| flags.is_some_and(|flags| flags & ENDPOINT_INGRESS_ISOLATED != 0);
+        let flag = match direction {
+            Direction::Ingress => ENDPOINT_INGRESS_ISOLATED,
+            Direction::Egress => ENDPOINT_EGRESS_ISOLATED,
+        };
+        let says = |flags: Option<u32>| flags.is_some_and(|flags| flags & flag != 0);
         if says(wanted) != isolated {
             self.faults.push(format!(
                 "the compiled policies differ about whether {to} is isolated"
@@ -216,6 +231,7 @@ impl Chain {
 
     fn policy(
         &mut self,
+        direction: Direction,
         question: &Question,
         judgement: &Judgement,
         published: &Published,
@@ -227,9 +243,13 @@ impl Chain {
             port,
         } = *question;
         let traffic = Traffic::Port(protocol, port);
+        let (endpoint, peer) = match direction {
+            Direction::Ingress => (to, from),
+            Direction::Egress => (from, to),
+        };
         let compiled = published
             .compiled
-            .decide(Direction::Ingress, to, from, traffic);
+            .decide(direction, endpoint, peer, traffic);
         if compiled != judgement.verdict {
             self.faults.push(format!(
                 "the compiled policies say {compiled:?}, the documents say {:?}",
@@ -253,10 +273,16 @@ impl Chain {
                 None,
             ),
         };
+        // What the policies of the sender allow still meets those of the receiver.
+        let decided = direction == Direction::Ingress || !allowed;
+        let table = match direction {
+            Direction::Ingress => "policy",
+            Direction::Egress => "egress_policy",
+        };
         self.steps.push(Step {
             rule,
             policies: judgement.isolated_by.clone(),
-            ..step("policy", true, finding)
+            ..step(table, decided, finding)
         });
         if allowed {
             (Verdict::Pass, Reason::PolicyAllowed)

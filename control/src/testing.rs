@@ -7,8 +7,11 @@ use std::{
 };
 
 use palisade_abi::{FlowKey, FlowVerdict, LearnedFlow};
-use palisade_config::types::{PortProtocol, Prefix};
-use palisade_xdp::TableError;
+use palisade_config::{
+    policy::Image,
+    types::{PortProtocol, Prefix},
+};
+use palisade_xdp::{PolicyStamp, TableError};
 
 use crate::{
     clock::{Clock, Timestamp},
@@ -27,6 +30,7 @@ pub struct FakeKernel {
 struct State {
     bans: BTreeMap<Prefix, Effect>,
     endpoints: BTreeMap<IpAddr, u32>,
+    policy: Option<PolicyStamp>,
     always_open: BTreeSet<PortProtocol>,
     generation: u32,
     judge: bool,
@@ -67,6 +71,11 @@ impl FakeKernel {
 
     pub fn batches(&self) -> Vec<Vec<(Prefix, Option<Effect>)>> {
         self.state().batches.clone()
+    }
+
+    /// Takes the policy image away behind the daemon's back.
+    pub fn lose_policy(&self) {
+        self.state().policy = None;
     }
 
     pub fn judges(&self) -> bool {
@@ -126,6 +135,21 @@ impl Enforcer for FakeKernel {
 
     fn ban_capacity(&self, _family: Family) -> u64 {
         self.state().capacity.unwrap_or(1 << 24)
+    }
+
+    fn publish_policy(&self, image: &Image, generation: u32) -> Result<(), TableError> {
+        let mut state = self.state();
+        failing(&mut state, "policy")?;
+        state.policy = Some(PolicyStamp {
+            generation,
+            digest: image.digest(),
+            lines: u32::try_from(image.lines().len()).unwrap_or(u32::MAX),
+        });
+        Ok(())
+    }
+
+    fn policy_stamp(&self) -> Result<Option<PolicyStamp>, TableError> {
+        Ok(self.state().policy)
     }
 
     fn replace_endpoints(&self, endpoints: &[(IpAddr, u32)]) -> Result<(), TableError> {

@@ -58,7 +58,7 @@ pub(super) async fn policy(
 }
 
 fn check(arguments: &PolicyCheck, out: &mut Output) -> Result<Exit, Failure> {
-    let unfit = |policy: &_| unsupported(policy, Enforced::INGRESS_ONLY);
+    let unfit = |policy: &_| unsupported(policy, Enforced::ALL);
     let documents = Documents::read(arguments.cluster.as_deref(), &arguments.files, unfit)?;
     let warnings = documents.warnings();
     let faults = &documents.faults;

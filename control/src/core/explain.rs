@@ -41,7 +41,7 @@ pub struct Explanation {
 /// What one table said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
-    /// `ban`, `endpoint`, `flow`, `always_open` or `policy`.
+    /// `ban`, `endpoint`, `egress_policy`, `flow`, `always_open` or `policy`.
     pub table: String,
     /// Whether this step decided.
     pub decided: bool,

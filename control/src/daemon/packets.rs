@@ -117,19 +117,27 @@ impl Narrator {
             Some(protocol) => Traffic::Port(protocol, notice.port),
             None => Traffic::Other(notice.protocol),
         };
+        let (direction, endpoint, peer) = if notice.stage == Stage::Egress.label() {
+            (Direction::Egress, notice.from, notice.to)
+        } else {
+            (Direction::Ingress, notice.to, notice.from)
+        };
         let judgement = oracle::decide(
             &published.inventory,
             &published.policies,
             published.dialect,
-            Direction::Ingress,
-            notice.to,
-            notice.from,
+            direction,
+            endpoint,
+            peer,
             traffic,
         );
         notice.rule = match &judgement.allowed_by {
             Some(oracle::AllowedBy::Rule(found)) => Some(format!(
-                "{}/{} ingress[{}]",
-                found.namespace, found.name, found.rule
+                "{}/{} {}[{}]",
+                found.namespace,
+                found.name,
+                direction.name(),
+                found.rule
             )),
             Some(_) | None => None,
         };

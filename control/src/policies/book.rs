@@ -197,7 +197,7 @@ pub(super) fn read(content: &[u8]) -> Result<Good, Vec<Fault>> {
     let mut faults = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         if let Document::NetworkPolicy(policy) = document {
-            let found = unsupported(policy, Enforced::INGRESS_ONLY);
+            let found = unsupported(policy, Enforced::ALL);
             faults.extend(found.into_iter().map(|fault| Fault {
                 document: index,
                 ..fault

@@ -4,8 +4,8 @@
 //! directory, API -> book (which documents) -> compile -> store -> publish -> answer
 //! ```
 //!
-//! Publishing goes from the workers to the kernel: their snapshot first, then the kernel's endpoint
-//! table, then one store of the generation. A remembered verdict counts only under the generation
+//! Publishing goes from the workers to the kernel: their snapshot first, then the kernel's policy
+//! image and endpoint table, then one store of the generation. A remembered verdict counts only under the generation
 //! in force, so each packet on the way is judged by the old policies or by the new ones, never by
 //! half of each.
 

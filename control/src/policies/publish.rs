@@ -12,9 +12,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use palisade_abi::ENDPOINT_INGRESS_ISOLATED;
+use palisade_abi::{ENDPOINT_EGRESS_ISOLATED, ENDPOINT_INGRESS_ISOLATED};
 use palisade_config::{
-    policy::{Compiled, Dialect, Inventory, PolicySet},
+    policy::{Compiled, Dialect, EndpointState, Inventory, PolicySet},
     types::PortProtocol,
 };
 use palisade_fastpath::Tables;
@@ -166,9 +166,9 @@ impl Publisher {
         let Staged { new, old_tables } = staged;
         let old = self.published.load_full();
         self.adopted(new.generation).await;
-        if let Err(error) = write(enforcer, &new.endpoints, &self.always_open) {
+        if let Err(error) = write(enforcer, &new, &self.always_open) {
             self.tables.store(old_tables);
-            if let Err(error) = write(enforcer, &old.endpoints, &self.always_open) {
+            if let Err(error) = write(enforcer, &old, &self.always_open) {
                 warn!(%error, "endpoints could not be put back; the next comparison does");
             }
             return Err(refusal(error));
@@ -210,8 +210,9 @@ impl Publisher {
         let mut open = enforcer.always_open();
         open.sort_unstable();
         differences += usize::from(open != self.always_open);
+        differences += usize::from(!holds_image(enforcer, &published)?);
         if differences > 0 {
-            write(enforcer, &published.endpoints, &self.always_open).map_err(refusal)?;
+            write(enforcer, &published, &self.always_open).map_err(refusal)?;
         }
         if enforcer.generation() != published.generation {
             enforcer.set_generation(published.generation);
@@ -222,30 +223,39 @@ impl Publisher {
 }
 
 fn endpoints(compiled: &Compiled) -> BTreeMap<IpAddr, u32> {
-    let flags = |isolated| {
-        if isolated {
-            ENDPOINT_INGRESS_ISOLATED
-        } else {
-            0
-        }
+    let flag = |isolated, flag| if isolated { flag } else { 0 };
+    let flags = |state: EndpointState| {
+        flag(state.ingress_isolated, ENDPOINT_INGRESS_ISOLATED)
+            | flag(state.egress_isolated, ENDPOINT_EGRESS_ISOLATED)
     };
     compiled
         .endpoints()
-        .map(|(address, state)| (address, flags(state.ingress_isolated)))
+        .map(|(address, state)| (address, flags(state)))
         .collect()
 }
 
+/// Whether the kernel judges by the image that was published.
+fn holds_image(enforcer: &dyn Enforcer, published: &Published) -> Result<bool, Refusal> {
+    let stamp = enforcer.policy_stamp().map_err(refusal)?;
+    let digest = published.compiled.image().digest();
+    Ok(stamp
+        .is_some_and(|stamp| stamp.generation == published.generation && stamp.digest == digest))
+}
+
+/// The image goes first: an endpoint that is marked as isolated finds the policies that say so.
 fn write(
     enforcer: &dyn Enforcer,
-    endpoints: &BTreeMap<IpAddr, u32>,
+    published: &Published,
     always_open: &[PortProtocol],
 ) -> Result<(), TableError> {
-    let entries: Vec<(IpAddr, u32)> = endpoints
+    let entries: Vec<(IpAddr, u32)> = published
+        .endpoints
         .iter()
         .map(|(address, flags)| (*address, *flags))
         .collect();
     let once = || {
         enforcer.replace_always_open(always_open);
+        enforcer.publish_policy(published.compiled.image(), published.generation)?;
         enforcer.replace_endpoints(&entries)?;
         enforcer.set_judge(!entries.is_empty())
     };

@@ -336,14 +336,60 @@ async fn tables_that_drifted_are_put_right() {
         .unwrap();
     bench.kernel.replace_always_open(&[]);
     bench.kernel.set_generation(999);
+    bench.kernel.lose_policy();
     assert_eq!(
         bench.assembly.core.reconcile().await.unwrap(),
-        2 + 1 + 1 + 1
+        2 + 1 + 1 + 1 + 1
     );
     assert_eq!(bench.assembly.core.reconcile().await.unwrap(), 0);
     bench.generation();
     assert_eq!(bench.kernel.endpoints().unwrap().len(), 2);
-    assert_eq!(bench.assembly.core.status().reconcile.drift_repaired, 5);
+    assert_eq!(bench.assembly.core.status().reconcile.drift_repaired, 6);
+}
+
+#[tokio::test]
+async fn both_ends_of_a_connection_are_explained() {
+    let bench = Bench::new().await;
+    let text = policy("web", "198.51.100.0/24")
+        .replace("ingress:", "egress:")
+        .replace("Ingress", "Egress")
+        .replace("from:", "to:");
+    bench.write("web.yaml", &text).await;
+    assert_eq!(
+        bench.state("web.yaml"),
+        Some(PolicyFileState::InForce),
+        "egress is enforced"
+    );
+    #[rustfmt::skip]
+    let cases = [
+        ("192.0.2.10",   "198.51.100.7", 443, "pass", "policy_allowed", &["ban", "endpoint", "egress_policy", "endpoint"][..]),
+        ("192.0.2.10",   "203.0.113.7",  443, "drop", "policy_denied",  &["ban", "endpoint", "egress_policy"]),
+        ("198.51.100.7", "192.0.2.10",   443, "pass", "no_policy",      &["ban", "endpoint"]),
+    ];
+    for (from, to, port, verdict, reason, tables) in cases {
+        let question = Question {
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            protocol: Protocol::Tcp,
+            port,
+        };
+        let explanation = bench.assembly.core.explain(&question).unwrap();
+        let steps: Vec<_> = explanation
+            .steps
+            .iter()
+            .map(|step| step.table.as_str())
+            .collect();
+        assert_eq!(
+            (
+                explanation.verdict.as_str(),
+                explanation.reason.as_str(),
+                &steps[..]
+            ),
+            (verdict, reason, tables),
+            "{from} -> {to}"
+        );
+        assert_eq!(explanation.faults, [] as [&str; 0], "{from} -> {to}");
+    }
 }
 
 #[tokio::test]

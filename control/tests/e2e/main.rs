@@ -5,6 +5,7 @@
 //! program says is compared with it.
 
 mod bans;
+mod egress;
 mod frames;
 mod imports;
 mod lifecycle;
