@@ -14,7 +14,6 @@ mod compile;
 pub mod diff;
 mod document;
 pub mod draw;
-mod enforce;
 pub mod eval;
 pub mod explain;
 mod fault;
@@ -34,7 +33,6 @@ pub use self::{
         CompileError, Compiled, CompiledSize, EndpointState, PolicyVerdict, PortList, compile,
     },
     document::{Document, parse_bytes, parse_cluster, parse_documents},
-    enforce::{Enforced, unsupported},
     fault::{Fault, Limits},
     image::Image,
     inventory::{Inventory, NAMESPACE_NAME_LABEL, NamedPort, Namespace, Node, Pod},

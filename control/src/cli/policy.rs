@@ -6,7 +6,7 @@ mod tools;
 use std::path::{Path, PathBuf};
 
 use hyper::Method;
-use palisade_config::policy::{Dialect, Enforced, unsupported};
+use palisade_config::policy::Dialect;
 use serde::Serialize;
 
 pub(super) use self::documents::cluster;
@@ -58,8 +58,7 @@ pub(super) async fn policy(
 }
 
 fn check(arguments: &PolicyCheck, out: &mut Output) -> Result<Exit, Failure> {
-    let unfit = |policy: &_| unsupported(policy, Enforced::ALL);
-    let documents = Documents::read(arguments.cluster.as_deref(), &arguments.files, unfit)?;
+    let documents = Documents::read(arguments.cluster.as_deref(), &arguments.files)?;
     let warnings = documents.warnings();
     let faults = &documents.faults;
     if arguments.read.json {

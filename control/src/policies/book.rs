@@ -12,8 +12,8 @@ use std::{
 
 use palisade_config::{
     policy::{
-        Compiled, Dialect, Document, Enforced, Fault, Inventory, Limits, NetworkPolicy, Place, Pod,
-        PolicySet, compile, parse_bytes, unsupported,
+        Compiled, Dialect, Document, Fault, Inventory, Limits, NetworkPolicy, Place, Pod,
+        PolicySet, compile, parse_bytes,
     },
     settings::Endpoint,
 };
@@ -191,22 +191,9 @@ impl Book {
     }
 }
 
-/// Reads a text and checks that all of it can be enforced.
+/// Reads a text whole or not at all.
 pub(super) fn read(content: &[u8]) -> Result<Good, Vec<Fault>> {
     let documents = parse_bytes(content, &Limits::default())?;
-    let mut faults = Vec::new();
-    for (index, document) in documents.iter().enumerate() {
-        if let Document::NetworkPolicy(policy) = document {
-            let found = unsupported(policy, Enforced::ALL);
-            faults.extend(found.into_iter().map(|fault| Fault {
-                document: index,
-                ..fault
-            }));
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
     // Parsed, so it is UTF-8.
     let text = String::from_utf8_lossy(content).into();
     Ok(Good { text, documents })

@@ -12,8 +12,8 @@ use std::{
 };
 
 use palisade_config::policy::{
-    Dialect, Document, Fault, Inventory, Limits, NetworkPolicy, PolicySet, Trap, oracle::RuleMatch,
-    parse_bytes, parse_cluster, warnings,
+    Dialect, Document, Fault, Inventory, Limits, PolicySet, Trap, oracle::RuleMatch, parse_bytes,
+    parse_cluster, warnings,
 };
 use serde::Serialize;
 
@@ -98,19 +98,14 @@ pub(super) struct Documents {
 
 impl Documents {
     /// Reads `files`, and the inventory of `cluster` before them. Files with
-    /// faults add nothing but their faults, and so does a policy of which
-    /// `unfit` says something.
-    pub(super) fn read(
-        cluster: Option<&Path>,
-        files: &[PathBuf],
-        unfit: impl Fn(&NetworkPolicy) -> Vec<Fault>,
-    ) -> Result<Self, Failure> {
+    /// faults add nothing but their faults.
+    pub(super) fn read(cluster: Option<&Path>, files: &[PathBuf]) -> Result<Self, Failure> {
         let mut documents = Self::default();
         if let Some(path) = cluster {
             documents.inventory = self::cluster(path)?;
         }
         for path in files {
-            documents.add(&name_of(path), &read(path)?, &unfit);
+            documents.add(&name_of(path), &read(path)?);
         }
         Ok(documents)
     }
@@ -118,7 +113,7 @@ impl Documents {
     /// Reads a text that comes from no single file.
     pub(super) fn of_text(text: &str) -> Self {
         let mut documents = Self::default();
-        documents.add("<text>", text.as_bytes(), &|_| Vec::new());
+        documents.add("<text>", text.as_bytes());
         documents
     }
 
@@ -145,7 +140,7 @@ impl Documents {
         Ok((documents, answer.dialect))
     }
 
-    fn add(&mut self, file: &str, bytes: &[u8], unfit: &impl Fn(&NetworkPolicy) -> Vec<Fault>) {
+    fn add(&mut self, file: &str, bytes: &[u8]) {
         let parsed = match parse_bytes(bytes, &Limits::default()) {
             Ok(parsed) => parsed,
             Err(faults) => return self.refuse(file, faults),
@@ -154,7 +149,6 @@ impl Documents {
         for document in parsed {
             self.inventory.add_document(&document);
             if let Document::NetworkPolicy(policy) = document {
-                self.refuse(file, unfit(&policy));
                 let name = (policy.namespace.clone(), policy.name.clone());
                 self.files.insert(name, file.to_owned());
                 self.policies.insert(policy);
@@ -164,7 +158,7 @@ impl Documents {
 
     /// As [`Self::read`], for commands that can do nothing with faults.
     pub(super) fn sound(cluster: Option<&Path>, files: &[PathBuf]) -> Result<Self, Failure> {
-        let documents = Self::read(cluster, files, |_| Vec::new())?;
+        let documents = Self::read(cluster, files)?;
         if documents.faults.is_empty() {
             return Ok(documents);
         }
