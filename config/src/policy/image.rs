@@ -10,7 +10,7 @@
 //! Both answer alike, which the tests of `palisade-xdp` check. A lookup costs a bounded number of
 //! lines, allocates nothing and follows no pointer: a broken image gives a wrong answer at worst.
 //!
-//! Before: [`compile`](super::compile).
+//! Before: [`compile`](mod@super::compile).
 
 mod list;
 mod write;
