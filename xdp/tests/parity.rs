@@ -4,10 +4,7 @@
 //! bent: cut, padded, bytes overwritten. The C parser runs in a program of its own that shows what
 //! `parse.h` made of the frame.
 
-use aya::{
-    Ebpf, EbpfLoader, TestRun as _, TestRunOptions, include_bytes_aligned, maps::Array,
-    programs::Xdp,
-};
+use aya::{Ebpf, TestRun as _, TestRunOptions, include_bytes_aligned, maps::Array, programs::Xdp};
 use palisade_fastpath::packet::{Outcome, Position, Summary, classify};
 use proptest::{
     collection::vec,
@@ -37,11 +34,7 @@ struct Probe {
 impl Probe {
     fn new() -> Self {
         let kernel = TestKernel::new();
-        let version = format!("v{}", palisade_abi::PALISADE_ABI_VERSION);
-        let mut object = EbpfLoader::new()
-            .default_map_pin_directory(kernel.pin_directory.join(version))
-            .load(PROBE)
-            .expect("the probe's maps can be made");
+        let mut object = kernel.load_beside(PROBE);
         let program: &mut Xdp = object
             .program_mut("parse_probe")
             .expect("there")

@@ -2,10 +2,7 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use aya::{
-    Ebpf, EbpfLoader, TestRun as _, TestRunOptions, include_bytes_aligned,
-    programs::SchedClassifier,
-};
+use aya::{Ebpf, TestRun as _, TestRunOptions, include_bytes_aligned, programs::SchedClassifier};
 use palisade_config::{
     policy::{
         Compiled, Dialect, Direction, Document, Inventory, Limits, PolicySet, PolicyVerdict,
@@ -26,11 +23,7 @@ struct Probe {
 impl Probe {
     fn new() -> Self {
         let kernel = TestKernel::new();
-        let version = format!("v{}", palisade_abi::PALISADE_ABI_VERSION);
-        let mut object = EbpfLoader::new()
-            .default_map_pin_directory(kernel.pin_directory.join(version))
-            .load(PROBE)
-            .expect("the probe's maps can be made");
+        let mut object = kernel.load_beside(PROBE);
         let program: &mut SchedClassifier = object
             .program_mut("policy_probe")
             .expect("there")

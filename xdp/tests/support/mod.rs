@@ -12,7 +12,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use aya::{TestRun as _, TestRunOptions};
+use aya::{Ebpf, EbpfLoader, TestRun as _, TestRunOptions};
 use palisade_abi::{Reason, Verdict};
 use palisade_xdp::{Action, InterfaceSpec, Kernel, Mode, Programs, Row};
 
@@ -61,6 +61,15 @@ impl TestKernel {
             kernel,
             pin_directory,
         }
+    }
+
+    /// Loads an object of the tests whose headers name this kernel's maps.
+    pub(crate) fn load_beside(&self, object: &[u8]) -> Ebpf {
+        let version = format!("v{}", palisade_abi::PALISADE_ABI_VERSION);
+        EbpfLoader::new()
+            .default_map_pin_directory(self.pin_directory.join(version))
+            .load(object)
+            .expect("the object fits the pinned maps")
     }
 }
 
